@@ -1,0 +1,52 @@
+namespace Llama3Cluster.Actors.Inference;
+
+/// <summary>The cluster at a moment.</summary>
+/// <param name="Model">Name of the served model.</param>
+/// <param name="Ready">Whether a real token has passed through a pipeline and one is active now.</param>
+/// <param name="Nodes">Members and what they offer.</param>
+/// <param name="Replicas">Pipelines.</param>
+/// <param name="Reasons">The planner's reasons for the present plan.</param>
+public sealed record ClusterSnapshot(
+    string Model, bool Ready, IReadOnlyList<NodeSnapshot> Nodes, IReadOnlyList<ReplicaSnapshot> Replicas, IReadOnlyList<string> Reasons);
+
+/// <summary>A member of the cluster.</summary>
+/// <param name="Address">Its cluster address, host:port.</param>
+/// <param name="Roles">Its roles.</param>
+/// <param name="Status">Its membership status; <c>unreachable</c> when it does not answer.</param>
+/// <param name="Devices">What it offers.</param>
+/// <param name="Problem">Why it takes no part (another model, say); null when it can.</param>
+public sealed record NodeSnapshot(
+    string Address, IReadOnlyList<string> Roles, string Status, IReadOnlyList<DeviceSnapshot> Devices, string? Problem);
+
+/// <summary>A device that a node offers.</summary>
+/// <param name="Index">Its number on the node.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="MemoryBytes">Bytes that a slice may use.</param>
+public sealed record DeviceSnapshot(int Index, string Name, long MemoryBytes);
+
+/// <summary>A pipeline.</summary>
+/// <param name="Id">Its name.</param>
+/// <param name="Epoch">Its present epoch.</param>
+/// <param name="State"><c>idle</c>, <c>loading</c>, <c>active</c> or <c>broken</c>.</param>
+/// <param name="Stages">Its stages, first to last.</param>
+/// <param name="KvBlocks">Blocks of 16 positions that its KV cache has.</param>
+/// <param name="KvBlocksUsed">Blocks that running requests hold.</param>
+/// <param name="Running">Requests being computed.</param>
+/// <param name="Waiting">Requests in the queue.</param>
+/// <param name="TokensPerSecond">Tokens generated a second, over the last seconds.</param>
+/// <param name="GeneratedTokens">Tokens generated since it started.</param>
+public sealed record ReplicaSnapshot(
+    string Id, long Epoch, string State, IReadOnlyList<StageSnapshot> Stages, int KvBlocks, int KvBlocksUsed, int Running, int Waiting,
+    double TokensPerSecond, long GeneratedTokens);
+
+/// <summary>A stage of a pipeline.</summary>
+/// <param name="Node">Address of its node.</param>
+/// <param name="Device">Name of its device.</param>
+/// <param name="FirstLayer">First layer.</param>
+/// <param name="LastLayer">One past the last layer.</param>
+/// <param name="HasEmbedding">Whether it holds the embedding.</param>
+/// <param name="HasHead">Whether it holds the head.</param>
+/// <param name="State"><c>loading</c>, <c>ready</c>, <c>active</c> or <c>lost</c>.</param>
+/// <param name="LoadedFraction">Share of its weights that are loaded, 0 to 1.</param>
+public sealed record StageSnapshot(
+    string Node, string Device, int FirstLayer, int LastLayer, bool HasEmbedding, bool HasHead, string State, double LoadedFraction);

@@ -33,7 +33,10 @@ public sealed record LlamaConfig
     /// <summary>The base of RoPE's frequencies.</summary>
     public required double RopeTheta { get; init; }
 
-    /// <summary>How RoPE is stretched to longer contexts; null when it is not.</summary>
+    /// <summary>
+    /// How RoPE is stretched to longer contexts; null when it is not, and also when the file states the outcome instead of the rule
+    /// (GGUF's rope_freqs.weight). The model file's RopeFrequencies have all scaling applied in either case.
+    /// </summary>
     public RopeScaling? RopeScaling { get; init; }
 
     /// <summary>Token that starts a sequence; null if the file names none.</summary>

@@ -18,6 +18,15 @@ public abstract class ModelFile : IDisposable
         Config = config;
     }
 
+    /// <summary>
+    /// Opens the model at a path: a .gguf file, a .safetensors file beside its config.json, or a Hugging Face folder (config.json with
+    /// model.safetensors, or with model.safetensors.index.json and its shards).
+    /// </summary>
+    /// <exception cref="ModelFileException">
+    /// The path leads to no model, or to one that is damaged, of another architecture or in a format that the devices do not know.
+    /// </exception>
+    public static ModelFile Open(string path) => ModelFileOpener.Open(path);
+
     /// <summary>The file or folder it was opened from.</summary>
     public string Path { get; }
 

@@ -6,6 +6,8 @@ public sealed record SamplingParameters
     /// <summary>Most alternatives that can be reported for a token.</summary>
     public const int MaxTopLogProbs = 20;
 
+    private static readonly Dictionary<int, float> NoBias = [];
+
     /// <summary>Always the likeliest token.</summary>
     public static SamplingParameters Greedy { get; } = new() { Temperature = 0 };
 
@@ -30,12 +32,50 @@ public sealed record SamplingParameters
     /// <summary>Subtracted once from the logits of tokens that the answer already has. [-2, 2].</summary>
     public float PresencePenalty { get; init; }
 
-    /// <summary>Added to the logits of single tokens before everything else. [-100, 100].</summary>
-    public IReadOnlyDictionary<int, float> LogitBias { get; init; } = new Dictionary<int, float>();
+    /// <summary>Added to the logits of single tokens before everything else. Copied when set. [-100, 100].</summary>
+    public IReadOnlyDictionary<int, float> LogitBias
+    {
+        get => Bias;
+        init => Bias = value.Count == 0 ? NoBias : new Dictionary<int, float>(value);
+    }
 
     /// <summary>Key of the random numbers: the same seed, prompt and parameters give the same answer.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Alternatives to report with each token's log-probability; null reports none, not even the token's own.</summary>
+    /// <summary>Alternatives to report with each token's log-probability; null reports none, not even the token's own. 0 to 20.</summary>
     public int? TopLogProbs { get; init; }
+
+    /// <summary>The bias as the type whose enumerator does not allocate.</summary>
+    internal Dictionary<int, float> Bias { get; private init; } = NoBias;
+
+    /// <summary>Checks every parameter, for the boundary where clients' values come in.</summary>
+    /// <param name="vocabularySize">Tokens of the model, for the ids in <see cref="LogitBias"/>.</param>
+    /// <returns>One error for each wrong parameter or biased token; empty when all can be honoured. NaN is in no range.</returns>
+    public IReadOnlyList<ParameterError> Validate(int vocabularySize)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(vocabularySize, 1);
+        var errors = new List<ParameterError>();
+        Require(Temperature is >= 0 and <= 100, "temperature", Temperature, "from 0 to 100");
+        Require(TopK >= 0, "top_k", TopK, "0 (keep all) or more");
+        Require(TopP is > 0 and <= 1, "top_p", TopP, "above 0 and at most 1");
+        Require(MinP is >= 0 and <= 1, "min_p", MinP, "from 0 to 1");
+        Require(RepetitionPenalty is > 0 and <= 10, "repetition_penalty", RepetitionPenalty, "above 0 and at most 10");
+        Require(FrequencyPenalty is >= -2 and <= 2, "frequency_penalty", FrequencyPenalty, "from -2 to 2");
+        Require(PresencePenalty is >= -2 and <= 2, "presence_penalty", PresencePenalty, "from -2 to 2");
+        Require(TopLogProbs is null or (>= 0 and <= MaxTopLogProbs), "top_logprobs", TopLogProbs, $"from 0 to {MaxTopLogProbs}");
+        foreach (var (token, bias) in Bias)
+        {
+            if (token < 0 || token >= vocabularySize)
+                errors.Add(new ParameterError("logit_bias", $"logit_bias names token {token}, but the model's tokens are 0 to {vocabularySize - 1}"));
+            Require(bias is >= -100 and <= 100, "logit_bias", bias, "from -100 to 100", $"logit_bias of token {token}");
+        }
+
+        return errors;
+
+        void Require<T>(bool valid, string parameter, T value, string range, string? subject = null)
+        {
+            if (!valid)
+                errors.Add(new ParameterError(parameter, $"{subject ?? parameter} is {value}, but must be {range}"));
+        }
+    }
 }

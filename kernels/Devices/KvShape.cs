@@ -28,8 +28,8 @@ public readonly record struct KvShape(int Layers, int Blocks, int KvHeads, int H
     public int ElementBytes => Format == KvFormat.F32 ? 4 : 2;
 
     /// <summary>Bytes that one block takes over all layers, keys and values together.</summary>
-    public long BytesPerBlock => 2L * Layers * BlockSize * KvHeads * HeadDim * ElementBytes;
+    public long BytesPerBlock => checked(2L * Layers * BlockSize * KvHeads * HeadDim * ElementBytes);
 
     /// <summary>Bytes of the whole cache.</summary>
-    public long ByteCount => BytesPerBlock * Blocks;
+    public long ByteCount => checked(BytesPerBlock * Blocks);
 }

@@ -11,22 +11,21 @@ public sealed unsafe class HostKvCache : KvCache
 {
     private const int Alignment = 64;
 
-    /// <summary>Allocates a zeroed cache. The operating system commits its pages when they are first written.</summary>
+    private void* _allocation;
+    private readonly byte* _data;
+
+    /// <summary>Allocates a zeroed cache. The operating system commits its pages when they are first touched.</summary>
     public HostKvCache(KvShape shape)
         : base(shape)
     {
+        // Large zeroed allocations come as untouched pages; aligned ones would have to be cleared by hand.
         nuint bytes = checked((nuint)shape.ByteCount);
-        Data = (byte*)NativeMemory.AlignedAlloc(bytes + PageSlack, Alignment);
-        if (bytes > 0)
-            NativeMemory.Clear(Data, bytes);
+        _allocation = NativeMemory.AllocZeroed(checked(bytes + Alignment));
+        _data = (byte*)(((nuint)_allocation + Alignment - 1) / Alignment * Alignment);
     }
 
     /// <summary>Frees memory that was never disposed.</summary>
     ~HostKvCache() => Dispose(false);
-
-    private const nuint PageSlack = Alignment;
-
-    private byte* Data { get; set; }
 
     /// <summary>The first element of a block's keys for one head: <see cref="KvShape.BlockSize"/> x head dim elements follow.</summary>
     public byte* Keys(int layer, int block, int kvHead) => At(2 * layer, block, kvHead);
@@ -37,13 +36,14 @@ public sealed unsafe class HostKvCache : KvCache
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        NativeMemory.AlignedFree(Data);
-        Data = null;
+        NativeMemory.Free(_allocation);
+        _allocation = null;
     }
 
     private byte* At(int plane, int block, int kvHead)
     {
+        ObjectDisposedException.ThrowIf(_allocation == null, this);
         long head = ((((long)plane * Shape.Blocks) + block) * Shape.KvHeads) + kvHead;
-        return Data + (head * KvShape.BlockSize * Shape.HeadDim * Shape.ElementBytes);
+        return _data + (head * KvShape.BlockSize * Shape.HeadDim * Shape.ElementBytes);
     }
 }

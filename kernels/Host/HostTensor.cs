@@ -8,6 +8,8 @@ public sealed unsafe class HostTensor : DeviceTensor
 {
     private const int Alignment = 64;
 
+    private float* _data;
+
     /// <summary>Allocates a zeroed [rows, columns] tensor.</summary>
     public HostTensor(int rows, int columns)
         : base(rows, columns)
@@ -15,8 +17,8 @@ public sealed unsafe class HostTensor : DeviceTensor
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(columns);
         nuint bytes = checked((nuint)rows * (nuint)columns * sizeof(float));
-        Data = (float*)NativeMemory.AlignedAlloc(bytes, Alignment);
-        NativeMemory.Clear(Data, bytes);
+        _data = (float*)NativeMemory.AlignedAlloc(bytes, Alignment);
+        NativeMemory.Clear(_data, bytes);
         GC.AddMemoryPressure((long)bytes);
     }
 
@@ -24,7 +26,7 @@ public sealed unsafe class HostTensor : DeviceTensor
     ~HostTensor() => Dispose(false);
 
     /// <summary>The first element.</summary>
-    public float* Data { get; private set; }
+    public float* Data => _data != null ? _data : throw new ObjectDisposedException(nameof(HostTensor));
 
     /// <summary>The elements of one row.</summary>
     public Span<float> Row(int row)
@@ -51,10 +53,10 @@ public sealed unsafe class HostTensor : DeviceTensor
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (Data == null)
+        if (_data == null)
             return;
-        NativeMemory.AlignedFree(Data);
-        Data = null;
+        NativeMemory.AlignedFree(_data);
+        _data = null;
         GC.RemoveMemoryPressure((long)Rows * Columns * sizeof(float));
     }
 }

@@ -1,0 +1,79 @@
+using System.Runtime.CompilerServices;
+
+namespace Llama3Cluster.Kernels.Cpu.Simd;
+
+/// <summary>Loads elements of a plain format (one number an element) into float32 lanes.</summary>
+internal unsafe interface IElementLoader
+{
+    /// <summary>As many elements as there are lanes, from <paramref name="element"/> on.</summary>
+    static abstract TV Load<TS, TV>(byte* row, long element)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged;
+
+    /// <summary>The first <paramref name="count"/> elements, the other lanes zero.</summary>
+    static abstract TV LoadPartial<TS, TV>(byte* row, long element, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged;
+}
+
+internal readonly unsafe struct F32Loader : IElementLoader
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TS, TV>(byte* row, long element)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TS.Load((float*)row + element);
+
+    public static TV LoadPartial<TS, TV>(byte* row, long element, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged
+    {
+        float* lanes = stackalloc float[TS.Count];
+        Partial.Copy((float*)row + element, count, lanes, TS.Count);
+        return TS.Load(lanes);
+    }
+}
+
+internal readonly unsafe struct F16Loader : IElementLoader
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TS, TV>(byte* row, long element)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TS.LoadHalf((ushort*)row + element);
+
+    public static TV LoadPartial<TS, TV>(byte* row, long element, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged
+    {
+        ushort* lanes = stackalloc ushort[TS.Count];
+        Partial.Copy((ushort*)row + element, count, lanes, TS.Count);
+        return TS.LoadHalf(lanes);
+    }
+}
+
+internal readonly unsafe struct Bf16Loader : IElementLoader
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TS, TV>(byte* row, long element)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TS.LoadBf16((ushort*)row + element);
+
+    public static TV LoadPartial<TS, TV>(byte* row, long element, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged
+    {
+        ushort* lanes = stackalloc ushort[TS.Count];
+        Partial.Copy((ushort*)row + element, count, lanes, TS.Count);
+        return TS.LoadBf16(lanes);
+    }
+}
+
+/// <summary>Copies the end of a row into a full vector's room, so that no load leaves the row.</summary>
+internal static unsafe class Partial
+{
+    public static void Copy<T>(T* source, int count, T* destination, int lanes)
+        where T : unmanaged
+    {
+        for (int i = 0; i < lanes; i++)
+            destination[i] = i < count ? Unsafe.ReadUnaligned<T>(source + i) : default;
+    }
+}

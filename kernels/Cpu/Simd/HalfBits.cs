@@ -1,0 +1,19 @@
+namespace Llama3Cluster.Kernels.Cpu.Simd;
+
+/// <summary>
+/// Widening half precision without a conversion instruction, which .NET does not expose: shift the exponent and mantissa into a
+/// float32's place, where they are 2^112 too small (also if subnormal), multiply, and repair the exponent of infinities and NaNs.
+/// </summary>
+internal static class HalfBits
+{
+    public const uint Magnitude = 0x7FFF;
+    public const uint Sign = 0x8000;
+    public const int SignShift = 16;
+    public const int MantissaShift = 13;
+    public const float Rebias = 5.192296858534828e33f;
+
+    /// <summary>A half's infinity after <see cref="MantissaShift"/>; what is greater is a NaN.</summary>
+    public const int Infinity = 0x7C00 << MantissaShift;
+
+    public const uint SingleExponent = 0x7F800000;
+}

@@ -1,0 +1,45 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
+
+namespace Llama3Cluster.Kernels.Cpu.Simd;
+
+/// <summary>A vector width that the kernels can be compiled for.</summary>
+internal enum SimdPath : byte
+{
+    /// <summary>Four lanes: Arm AdvSimd, SSE, or software.</summary>
+    Vector128,
+
+    /// <summary>Eight lanes: AVX2 with FMA.</summary>
+    Vector256,
+
+    /// <summary>Sixteen lanes: AVX-512.</summary>
+    Vector512,
+}
+
+/// <summary>Which vector widths this processor has.</summary>
+internal static class SimdPaths
+{
+    /// <summary>The widest that the processor runs without throttling.</summary>
+    public static SimdPath Best =>
+        IsSupported(SimdPath.Vector512) && Vector512.IsHardwareAccelerated ? SimdPath.Vector512
+        : IsSupported(SimdPath.Vector256) ? SimdPath.Vector256
+        : SimdPath.Vector128;
+
+    public static bool IsSupported(SimdPath path) => path switch
+    {
+        SimdPath.Vector512 => Avx512F.IsSupported,
+        SimdPath.Vector256 => Avx2.IsSupported && Fma.IsSupported,
+        _ => true,
+    };
+
+    /// <summary>What people call the path on this processor.</summary>
+    public static string NameOf(SimdPath path) => path switch
+    {
+        SimdPath.Vector512 => "AVX-512",
+        SimdPath.Vector256 => "AVX2",
+        _ when AdvSimd.IsSupported => "AdvSimd",
+        _ when Vector128.IsHardwareAccelerated => "SSE",
+        _ => "software vectors",
+    };
+}

@@ -29,21 +29,35 @@ internal static class LlamaConfigLimits
         RequireSize(path, "head dimension", config.HeadDim, HeadDim);
         RequireSize(path, "context length", config.ContextLength, Context);
         if (config.HeadCount % config.KvHeadCount != 0)
-            throw new ModelFileException($"{path}: {config.HeadCount} heads cannot share {config.KvHeadCount} key/value heads in equal groups");
+            throw new ModelFileException($"{path}: {config.HeadCount} heads cannot share {config.KvHeadCount} key/value heads in "
+                + "equal groups");
         if (config.HeadDim % 2 != 0)
-            throw new ModelFileException($"{path}: the head dimension is {config.HeadDim}; RoPE rotates pairs, so it must be even");
+            throw new ModelFileException($"{path}: the head dimension is {config.HeadDim}; RoPE rotates pairs, "
+                + "so it must be even");
         if (!(config.RmsNormEpsilon > 0 && config.RmsNormEpsilon < 1))
             throw new ModelFileException($"{path}: the RMSNorm epsilon is {config.RmsNormEpsilon}; it must be between 0 and 1");
         if (!(config.RopeTheta >= 1 && config.RopeTheta <= 1e12))
-            throw new ModelFileException($"{path}: the base of RoPE's frequencies is {config.RopeTheta}; it must be from 1 to 1e12");
+            throw new ModelFileException($"{path}: the base of RoPE's frequencies is {config.RopeTheta}; "
+                + "it must be from 1 to 1e12");
         if (config.RopeScaling is RopeScaling scaling)
             RequireScaling(scaling, path);
         foreach (int token in config.EosTokens.Concat(config.BosToken is int bos ? [bos] : []))
         {
             if (token < 0 || token >= config.VocabularySize)
-                throw new ModelFileException($"{path}: special token {token} is not in the vocabulary of {config.VocabularySize}");
+                throw new ModelFileException($"{path}: special token {token} is not in the vocabulary of "
+                    + $"{config.VocabularySize}");
         }
     }
+
+    /// <summary>The head dimension of a file that does not state it.</summary>
+    /// <param name="path">The file, for messages.</param>
+    /// <param name="hidden">Hidden size.</param>
+    /// <param name="heads">Query heads.</param>
+    /// <param name="key">Where the file could have stated it.</param>
+    /// <exception cref="ModelFileException">The hidden size does not divide into the heads.</exception>
+    public static int DefaultHeadDim(string path, int hidden, int heads, string key) => heads > 0 && hidden % heads == 0
+        ? hidden / heads
+        : throw new ModelFileException($"{path}: a hidden size of {hidden} does not divide into {heads} heads, and {key} is not stated");
 
     private static void RequireSize(string path, string what, int value, int limit)
     {
@@ -55,9 +69,10 @@ internal static class LlamaConfigLimits
     {
         if (!(scaling.Factor >= 1 && scaling.Factor <= 1e6))
             throw new ModelFileException($"{path}: the RoPE scaling factor is {scaling.Factor}; it must be from 1 to 1e6");
-        if (!(scaling.LowFrequencyFactor > 0 && scaling.LowFrequencyFactor < scaling.HighFrequencyFactor && scaling.HighFrequencyFactor <= 1e6))
-            throw new ModelFileException($"{path}: RoPE scaling's low and high frequency factors are {scaling.LowFrequencyFactor} and "
-                + $"{scaling.HighFrequencyFactor}; they must be positive and in that order");
+        double low = scaling.LowFrequencyFactor, high = scaling.HighFrequencyFactor;
+        if (!(low > 0 && low < high && high <= 1e6))
+            throw new ModelFileException($"{path}: RoPE scaling's low and high frequency factors are {low} and {high}; "
+                + "they must be positive and in that order");
         RequireSize(path, "original context length of RoPE scaling", scaling.OriginalContextLength, Context);
     }
 }

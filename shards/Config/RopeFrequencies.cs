@@ -18,7 +18,8 @@ public static class RopeFrequencies
     public static double[] Compute(LlamaConfig config, IReadOnlyList<float> divisors)
     {
         if (divisors.Count != config.HeadDim / 2)
-            throw new ArgumentException($"a head of {config.HeadDim} has {config.HeadDim / 2} pairs, not {divisors.Count}", nameof(divisors));
+            throw new ArgumentException($"a head of {config.HeadDim} has {config.HeadDim / 2} pairs, "
+                + $"not {divisors.Count}", nameof(divisors));
         double[] frequencies = Compute(config with { RopeScaling = null });
         for (int j = 0; j < frequencies.Length; j++)
             frequencies[j] /= divisors[j];

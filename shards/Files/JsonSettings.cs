@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Llama3Cluster.Shards.Files;
 
-/// <summary>Typed access to a JSON object of settings. A key that is absent or null counts as not stated; one of another type is an error.</summary>
+/// <summary>Typed access to a JSON object of settings: a key that is absent or null is not stated, one of another type an error.</summary>
 /// <param name="Path">The file it is from, for messages.</param>
 /// <param name="Element">The object.</param>
 internal readonly record struct JsonSettings(string Path, JsonElement Element)

@@ -45,7 +45,8 @@ internal sealed unsafe class MappedFile : IDisposable
             long length = stream.Length;
             if (length == 0)
                 throw new ModelFileException($"{path} is empty");
-            mapping = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+            mapping = MemoryMappedFile.CreateFromFile(
+                stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
             view = mapping.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
             if (view.Capacity < length)
                 throw new ModelFileException($"{path} shrank from {length} to {view.Capacity} bytes while it was opened");

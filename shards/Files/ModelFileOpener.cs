@@ -23,7 +23,8 @@ internal static class ModelFileOpener
         // Download caches keep GGUF files under a digest without an extension, so the magic decides.
         if (path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) || GgufFile.HasMagic(path))
             return GgufFile.OpenFile(path);
-        throw new ModelFileException($"{path} is not a model: it neither ends in .gguf or .safetensors nor starts with \"GGUF\"; {Looked}");
+        throw new ModelFileException($"{path} is not a model: it neither ends in .gguf or .safetensors nor starts with \"GGUF\"; "
+            + $"{Looked}");
     }
 
     private static SafetensorsModel OpenFolder(string path)

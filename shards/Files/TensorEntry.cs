@@ -24,7 +24,8 @@ internal sealed record TensorEntry(
         foreach (TensorEntry entry in entries.Where(e => e.ByteCount > 0).OrderBy(e => e.Offset))
         {
             if (previous is not null && entry.Offset < previous.Offset + previous.ByteCount)
-                throw new ModelFileException($"{path}: tensor {entry.Name} at byte {entry.Offset} overlaps tensor {previous.Name}, "
+                throw new ModelFileException($"{path}: tensor {entry.Name} at byte {entry.Offset} overlaps tensor "
+                    + $"{previous.Name}, "
                     + $"which has {previous.ByteCount} bytes from {previous.Offset}");
             previous = entry;
         }

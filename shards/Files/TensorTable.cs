@@ -48,12 +48,14 @@ internal sealed class TensorTable
         }
 
         if (missing.Count > 0)
-            throw new ModelFileException($"{path} lacks {missing.Count} of the {used.Count} tensors that its configuration asks for: {Listed(missing)}");
+            throw new ModelFileException($"{path} lacks {missing.Count} of the {used.Count} tensors that its configuration asks "
+                + $"for: {Listed(missing)}");
 
         // A bias, a query norm or an expert that were silently left out would give wrong tokens, not an error.
         List<string> unused = [.. entries.Keys.Where(name => !used.Contains(name) && !ignored(name)).Order(StringComparer.Ordinal)];
         if (unused.Count > 0)
-            throw new ModelFileException($"{path} has {unused.Count} tensors that a dense Llama model does not use, so it is another architecture: {Listed(unused)}");
+            throw new ModelFileException($"{path} has {unused.Count} tensors that a dense Llama model does not use, "
+                + $"so it is another architecture: {Listed(unused)}");
         return table;
     }
 
@@ -65,7 +67,8 @@ internal sealed class TensorTable
             role = TensorRole.TokenEmbedding;
         if (_tensors.TryGetValue((role, role.IsPerLayer() ? layer : 0), out TensorData data))
             return data;
-        throw new ModelFileException($"{_path} has no tensor {role} of layer {layer}: it has layers 0 to {_config.LayerCount - 1}");
+        throw new ModelFileException($"{_path} has no tensor {role} of layer {layer}: "
+            + $"it has layers 0 to {_config.LayerCount - 1}");
     }
 
     private static TensorData Check(string path, LlamaConfig config, TensorRole role, TensorEntry entry)
@@ -78,19 +81,25 @@ internal sealed class TensorTable
             _ => false,
         };
         if (!fits)
-            throw new ModelFileException($"{path}: tensor {entry.Name} is {entry.ShapeText}, but the configuration (hidden {config.HiddenSize}, "
-                + $"intermediate {config.IntermediateSize}, heads {config.HeadCount} on {config.KvHeadCount} of {config.HeadDim}, "
+            throw new ModelFileException($"{path}: tensor {entry.Name} is {entry.ShapeText}, "
+                + $"but the configuration (hidden {config.HiddenSize}, "
+                + $"intermediate {config.IntermediateSize}, heads {config.HeadCount} on {config.KvHeadCount} of "
+                + $"{config.HeadDim}, "
                 + $"vocabulary {config.VocabularySize}) asks for {(role.IsNorm() ? $"[{columns}]" : $"[{rows}, {columns}]")}");
         if (entry.Format is not WeightFormat format)
-            throw new ModelFileException($"{path}: tensor {entry.Name} has elements of type {entry.TypeName}; weights may be {string.Join(", ", Enum.GetNames<WeightFormat>())}");
+            throw new ModelFileException($"{path}: tensor {entry.Name} has elements of type {entry.TypeName}; "
+                + $"weights may be {string.Join(", ", Enum.GetNames<WeightFormat>())}");
         if (role.IsNorm() && format.ElementsPerBlock() != 1)
-            throw new ModelFileException($"{path}: tensor {entry.Name} is quantized ({format}); the gain of a norm must be F32, F16 or BF16");
+            throw new ModelFileException($"{path}: tensor {entry.Name} is quantized ({format}); the gain of a norm must be F32, "
+                + "F16 or BF16");
         if (columns % format.ElementsPerBlock() != 0)
-            throw new ModelFileException($"{path}: tensor {entry.Name} has rows of {columns} elements, not a whole number of {format} blocks of {format.ElementsPerBlock()}");
+            throw new ModelFileException($"{path}: tensor {entry.Name} has rows of {columns} elements, "
+                + $"not a whole number of {format} blocks of {format.ElementsPerBlock()}");
 
         var data = new TensorData(format, rows, columns, entry.File.Address(entry.Offset, entry.ByteCount));
         if (data.ByteCount != entry.ByteCount)
-            throw new ModelFileException($"{path}: tensor {entry.Name} has {entry.ByteCount} bytes; {entry.ShapeText} of {format} takes {data.ByteCount}");
+            throw new ModelFileException($"{path}: tensor {entry.Name} has {entry.ByteCount} bytes; "
+                + $"{entry.ShapeText} of {format} takes {data.ByteCount}");
         return data;
     }
 

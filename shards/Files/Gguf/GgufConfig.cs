@@ -52,17 +52,15 @@ internal static class GgufConfig
 
     private static int HeadDim(string path, GgufMetadata metadata, int hidden, int heads)
     {
-        int keys = Optional(path, metadata, "llama.attention.key_length") ?? Quotient(path, hidden, heads);
+        const string key = "llama.attention.key_length";
+        int keys = Optional(path, metadata, key) ?? LlamaConfigLimits.DefaultHeadDim(path, hidden, heads, key);
         int values = Optional(path, metadata, "llama.attention.value_length") ?? keys;
         int rotated = Optional(path, metadata, "llama.rope.dimension_count") ?? keys;
         if (values != keys || rotated != keys)
-            throw new ModelFileException($"{path}: keys of {keys} elements, values of {values} and {rotated} rotated ones; a Llama model has one head dimension");
+            throw new ModelFileException($"{path}: keys of {keys} elements, values of {values} and {rotated} rotated ones; "
+                + "a Llama model has one head dimension");
         return keys;
     }
-
-    private static int Quotient(string path, int hidden, int heads) => heads > 0 && hidden % heads == 0
-        ? hidden / heads
-        : throw new ModelFileException($"{path}: a hidden size of {hidden} does not divide into {heads} heads, and the file states no llama.attention.key_length");
 
     private static void RequireNoScaling(string path, GgufMetadata metadata)
     {
@@ -75,7 +73,8 @@ internal static class GgufConfig
             _ => true,
         };
         if (scaled)
-            throw new ModelFileException($"{path}: RoPE scaling \"{type}\" with factor {factor} is not supported; Llama 3's own scaling comes as {GgufTensorNames.RopeDivisors}");
+            throw new ModelFileException($"{path}: RoPE scaling \"{type}\" with factor {factor} is not supported; "
+                + $"Llama 3's own scaling comes as {GgufTensorNames.RopeDivisors}");
     }
 
     private static int EmbeddingRows(string path, GgufHeader header)

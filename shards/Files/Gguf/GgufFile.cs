@@ -54,7 +54,8 @@ public sealed class GgufFile : ModelFile
             GgufHeader header = GgufHeader.Read(file);
             LlamaConfig config = GgufConfig.Read(path, header);
             LlamaConfigLimits.Require(config, path);
-            TensorTable tensors = TensorTable.Bind(path, config, header.Tensors, GgufTensorNames.Of, name => name == GgufTensorNames.RopeDivisors);
+            TensorTable tensors = TensorTable.Bind(
+                path, config, header.Tensors, GgufTensorNames.Of, name => name == GgufTensorNames.RopeDivisors);
             return new GgufFile(file, header.Metadata, config, tensors, Frequencies(path, config, header));
         }
         catch
@@ -79,12 +80,14 @@ public sealed class GgufFile : ModelFile
         if (!header.Tensors.TryGetValue(GgufTensorNames.RopeDivisors, out TensorEntry? entry))
             return Shards.Config.RopeFrequencies.Compute(config);
         if (entry.Format != WeightFormat.F32 || entry.Shape.Length != 1 || entry.Shape[0] != config.HeadDim / 2)
-            throw new ModelFileException($"{path}: tensor {entry.Name} is {entry.ShapeText} of {entry.TypeName}; a head of {config.HeadDim} needs [{config.HeadDim / 2}] of F32");
+            throw new ModelFileException($"{path}: tensor {entry.Name} is {entry.ShapeText} of {entry.TypeName}; "
+                + $"a head of {config.HeadDim} needs [{config.HeadDim / 2}] of F32");
         var divisors = new float[config.HeadDim / 2];
         BlockCodec.Dequantize(WeightFormat.F32, entry.File.Bytes(entry.Offset, (int)entry.ByteCount), divisors);
         int bad = Array.FindIndex(divisors, d => !(d >= 1e-6f && d <= 1e6f));
         if (bad >= 0)
-            throw new ModelFileException($"{path}: element {bad} of tensor {entry.Name} is {divisors[bad]}; it divides a frequency, so it must be from 1e-6 to 1e6");
+            throw new ModelFileException($"{path}: element {bad} of tensor {entry.Name} is {divisors[bad]}; "
+                + "it divides a frequency, so it must be from 1e-6 to 1e6");
         return Shards.Config.RopeFrequencies.Compute(config, divisors);
     }
 }

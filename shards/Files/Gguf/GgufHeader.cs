@@ -35,7 +35,8 @@ internal sealed record GgufHeader(GgufMetadata Metadata, IReadOnlyDictionary<str
         if ((version & 0xFFFF) == 0 && version != 0)
             throw new ModelFileException($"{file.Path} is a big-endian GGUF file; convert it to little-endian");
         if (version is not (2 or 3))
-            throw new ModelFileException($"{file.Path} is GGUF version {version}; versions 2 and 3 are supported: convert the model again");
+            throw new ModelFileException($"{file.Path} is GGUF version {version}; versions 2 and 3 are supported: "
+                + "convert the model again");
 
         long tensorCount = reader.ReadCount(MinimumTensorBytes, "tensor");
         long pairCount = reader.ReadCount(MinimumPairBytes, "metadata pair");
@@ -98,21 +99,25 @@ internal sealed record GgufHeader(GgufMetadata Metadata, IReadOnlyDictionary<str
                 + $"quantize the model to one of {string.Join(", ", Enum.GetNames<WeightFormat>())}");
         int block = format.ElementsPerBlock();
         if (shape[^1] % block != 0)
-            throw reader.Damaged($"tensor {name} has rows of {shape[^1]} elements, not a whole number of {format} blocks of {block}");
+            throw reader.Damaged($"tensor {name} has rows of {shape[^1]} elements, "
+                + $"not a whole number of {format} blocks of {block}");
 
-        // Four dimensions below 2^31 make at most 2^124 elements and 2^126 bytes: no overflow before the comparison with the file.
+        // Four dimensions below 2^31 make at most 2^124 elements and 2^126 bytes, which cannot overflow.
         return new Stated(name, format, shape, elements / (uint)block * (uint)format.BytesPerBlock(), offset);
     }
 
     private static TensorEntry Place(Stated stated, long data, int alignment, MappedFile file, GgufReader reader)
     {
         if (stated.Offset % (ulong)alignment != 0)
-            throw reader.Damaged($"tensor {stated.Name} is at offset {stated.Offset}, not a multiple of the alignment {alignment}");
+            throw reader.Damaged($"tensor {stated.Name} is at offset {stated.Offset}, "
+                + $"not a multiple of the alignment {alignment}");
         UInt128 end = (UInt128)data + stated.Offset + stated.Bytes;
         if (end > (UInt128)file.Length)
-            throw reader.Damaged($"tensor {stated.Name} ({stated.Bytes} bytes at {(UInt128)data + stated.Offset}) ends past the file's {file.Length} bytes; "
+            throw reader.Damaged($"tensor {stated.Name} ({stated.Bytes} bytes at {(UInt128)data + stated.Offset}) ends past the "
+                + $"file's {file.Length} bytes; "
                 + "if it was downloaded, the download may be incomplete");
-        return new TensorEntry(stated.Name, stated.Format.ToString(), stated.Format, stated.Shape, file, data + (long)stated.Offset, (long)stated.Bytes);
+        return new TensorEntry(
+            stated.Name, stated.Format.ToString(), stated.Format, stated.Shape, file, data + (long)stated.Offset, (long)stated.Bytes);
     }
 
     /// <summary>A directory entry before it is known where the data starts.</summary>

@@ -86,7 +86,12 @@ public sealed class GgufMetadata
         };
 
     private ModelFileException Mistyped(string key, object value, string expected) =>
-        new($"{_path}: {key} is {(value is Array array ? $"{array.Length} x {value.GetType().GetElementType()!.Name}" : $"{value.GetType().Name} {Shown(value)}")}, not {expected}");
+        new($"{_path}: {key} is {Shown(value)}, not {expected}");
 
-    private static string Shown(object value) => value.ToString() is { Length: > 40 } text ? text[..40] + "…" : value.ToString() ?? "";
+    private static string Shown(object value) => value switch
+    {
+        Array array => $"{array.Length} x {array.GetType().GetElementType()!.Name}",
+        string { Length: > 40 } text => $"String {text[..40]}…",
+        _ => $"{value.GetType().Name} {value}",
+    };
 }

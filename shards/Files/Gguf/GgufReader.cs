@@ -36,7 +36,8 @@ internal sealed class GgufReader
     {
         ulong count = Read<ulong>(what);
         if (count > (ulong)((_end - Position) / minimumBytes))
-            throw Damaged($"{count} {what}s of at least {minimumBytes} bytes do not fit into the {_end - Position} bytes that are left");
+            throw Damaged($"{count} {what}s of at least {minimumBytes} bytes do not fit into the {_end - Position} bytes that "
+                + "are left");
         return (long)count;
     }
 
@@ -134,7 +135,8 @@ internal sealed class GgufReader
     private void RequireRoom(ulong count, int bytes, string key)
     {
         if (count > (ulong)((_end - Position) / bytes))
-            throw Damaged($"the array {key} has {count} elements of at least {bytes} bytes, but {_end - Position} bytes are left");
+            throw Damaged($"the array {key} has {count} elements of at least {bytes} bytes, "
+                + $"but {_end - Position} bytes are left");
     }
 
     private ReadOnlySpan<byte> Take(ulong count, string what)

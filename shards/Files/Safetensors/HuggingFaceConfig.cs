@@ -37,7 +37,7 @@ internal static class HuggingFaceConfig
             LayerCount = root.Integer("num_hidden_layers"),
             HeadCount = heads,
             KvHeadCount = root.OptionalInteger("num_key_value_heads") ?? heads,
-            HeadDim = root.OptionalInteger("head_dim") ?? Quotient(configPath, hidden, heads),
+            HeadDim = root.OptionalInteger("head_dim") ?? LlamaConfigLimits.DefaultHeadDim(configPath, hidden, heads, "head_dim"),
             VocabularySize = root.Integer("vocab_size"),
             ContextLength = root.Integer("max_position_embeddings"),
             RmsNormEpsilon = (float)root.Number("rms_norm_eps"),
@@ -54,9 +54,11 @@ internal static class HuggingFaceConfig
         string type = root.OptionalText("model_type") ?? "llama";
         string[] architectures = root.Texts("architectures");
         if (type != "llama" || (architectures.Length > 0 && !architectures.Contains("LlamaForCausalLM")))
-            throw new ModelFileException($"{root.Path}: the model is {(architectures.Length > 0 ? architectures[0] : "unnamed")} of type {type}; only LlamaForCausalLM of type llama is supported");
+            throw new ModelFileException($"{root.Path}: the model is {(architectures.Length > 0 ? architectures[0] : "unnamed")} "
+                + $"of type {type}; only LlamaForCausalLM of type llama is supported");
         if (architectures.Length == 0 && root.OptionalText("model_type") is null)
-            throw new ModelFileException($"{root.Path} states neither architectures nor model_type, so it is not known to be a Llama model");
+            throw new ModelFileException($"{root.Path} states neither architectures nor model_type, "
+                + "so it is not known to be a Llama model");
         foreach (string bias in (ReadOnlySpan<string>)["attention_bias", "mlp_bias"])
         {
             if (root.OptionalBoolean(bias) == true)
@@ -67,10 +69,12 @@ internal static class HuggingFaceConfig
         if (activation != "silu")
             throw new ModelFileException($"{root.Path}: hidden_act is {activation}; only silu is supported");
         if (root.OptionalObject("quantization_config") is JsonSettings quantization)
-            throw new ModelFileException($"{root.Path}: the weights are quantized ({quantization.OptionalText("quant_method") ?? "unnamed"} in quantization_config); "
+            throw new ModelFileException($"{root.Path}: the weights are quantized "
+                + $"({quantization.OptionalText("quant_method") ?? "unnamed"} in quantization_config); "
                 + "use the unquantized model, or a GGUF file of it");
         if (root.OptionalNumber("partial_rotary_factor") is not (null or 1))
-            throw new ModelFileException($"{root.Path}: partial_rotary_factor is {root.OptionalNumber("partial_rotary_factor")}; only whole heads can be rotated");
+            throw new ModelFileException($"{root.Path}: partial_rotary_factor is {root.OptionalNumber("partial_rotary_factor")}; "
+                + "only whole heads can be rotated");
     }
 
     private static RopeScaling? Scaling(JsonSettings rope)
@@ -84,7 +88,8 @@ internal static class HuggingFaceConfig
                 rope.Number("low_freq_factor"),
                 rope.Number("high_freq_factor"),
                 rope.Integer("original_max_position_embeddings")),
-            _ => throw new ModelFileException($"{rope.Path}: RoPE scaling of type {kind} is not supported; \"llama3\" and \"default\" are"),
+            _ => throw new ModelFileException($"{rope.Path}: RoPE scaling of type {kind} is not supported; "
+                + "\"llama3\" and \"default\" are"),
         };
     }
 
@@ -93,10 +98,7 @@ internal static class HuggingFaceConfig
         int[] tokens = settings.OptionalIntegers("eos_token_id");
         return tokens.Length <= EosLimit
             ? tokens
-            : throw new ModelFileException($"{settings.Path}: eos_token_id has {tokens.Length} tokens; at most {EosLimit} are taken");
+            : throw new ModelFileException($"{settings.Path}: eos_token_id has {tokens.Length} tokens; "
+                + $"at most {EosLimit} are taken");
     }
-
-    private static int Quotient(string path, int hidden, int heads) => heads > 0 && hidden % heads == 0
-        ? hidden / heads
-        : throw new ModelFileException($"{path}: a hidden size of {hidden} does not divide into {heads} heads, and the file states no head_dim");
 }

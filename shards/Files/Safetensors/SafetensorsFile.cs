@@ -70,12 +70,15 @@ internal sealed class SafetensorsFile : IDisposable
     private static Dictionary<string, TensorEntry> ReadDirectory(MappedFile file)
     {
         if (file.Length < LengthBytes)
-            throw new ModelFileException($"{file.Path} is not a safetensors file: it has {file.Length} bytes, and the length of its header takes {LengthBytes}");
+            throw new ModelFileException($"{file.Path} is not a safetensors file: it has {file.Length} bytes, "
+                + $"and the length of its header takes {LengthBytes}");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(file.Bytes(0, LengthBytes));
         if (length > HeaderLimit)
-            throw new ModelFileException($"{file.Path} is not a safetensors file: it states a header of {length} bytes; at most {HeaderLimit} are read");
+            throw new ModelFileException($"{file.Path} is not a safetensors file: it states a header of {length} bytes; "
+                + $"at most {HeaderLimit} are read");
         if (length > (ulong)file.Length - LengthBytes)
-            throw new ModelFileException($"{file.Path} is cut off: its header has {length} bytes, and {file.Length - LengthBytes} follow");
+            throw new ModelFileException($"{file.Path} is cut off: its header has {length} bytes, "
+                + $"and {file.Length - LengthBytes} follow");
         byte[] json = file.Bytes(LengthBytes, (int)length).ToArray();
         if (length == 0 || json[0] != (byte)'{')
             throw new ModelFileException($"{file.Path} is not a safetensors file: its header does not start with a brace");
@@ -95,23 +98,28 @@ internal sealed class SafetensorsFile : IDisposable
         TensorEntry.RequireDisjoint(file.Path, tensors.Values);
         long end = tensors.Values.Select(t => t.Offset + t.ByteCount).DefaultIfEmpty(data).Max();
         if (end != file.Length)
-            throw new ModelFileException($"{file.Path} has {file.Length - end} bytes after its last tensor; something else was appended to it");
+            throw new ModelFileException($"{file.Path} has {file.Length - end} bytes after its last tensor; "
+                + "something else was appended to it");
         return tensors;
     }
 
     private static TensorEntry ReadTensor(MappedFile file, string name, JsonElement stated, long data)
     {
         if (name.Length is 0 or > NameLimit)
-            throw new ModelFileException($"{file.Path} is damaged: a tensor's name has {name.Length} characters; it must have 1 to {NameLimit}");
+            throw new ModelFileException($"{file.Path} is damaged: a tensor's name has {name.Length} characters; "
+                + $"it must have 1 to {NameLimit}");
         string type = Member(file.Path, name, stated, "dtype").Text(file.Path, $"the dtype of tensor {name}");
         long[] shape = Numbers(file.Path, name, "shape", Member(file.Path, name, stated, "shape"), RankLimit);
         long[] range = Numbers(file.Path, name, "data_offsets", Member(file.Path, name, stated, "data_offsets"), 2);
         if (!ElementBytes.TryGetValue(type, out int elementBytes))
-            throw new ModelFileException($"{file.Path}: tensor {name} has elements of type {type}, which is not supported; convert the model to BF16, F16 or F32");
+            throw new ModelFileException($"{file.Path}: tensor {name} has elements of type {type}, which is not supported; "
+                + "convert the model to BF16, F16 or F32");
         if (range is not [long begin, long end] || begin > end)
-            throw new ModelFileException($"{file.Path} is damaged: tensor {name} has data_offsets [{string.Join(", ", range)}]; they must be a begin and an end after it");
+            throw new ModelFileException($"{file.Path} is damaged: tensor {name} has data_offsets [{string.Join(", ", range)}]; "
+                + "they must be a begin and an end after it");
         if (end > file.Length - data)
-            throw new ModelFileException($"{file.Path} is damaged: tensor {name} ends at {end} of {file.Length - data} bytes of data; "
+            throw new ModelFileException($"{file.Path} is damaged: tensor {name} ends at {end} of {file.Length - data} bytes of "
+                + "data; "
                 + "if it was downloaded, the download may be incomplete");
 
         UInt128 bytes = (uint)elementBytes;
@@ -124,7 +132,8 @@ internal sealed class SafetensorsFile : IDisposable
         if (shape.Contains(0))
             bytes = 0;
         if (bytes != (UInt128)(end - begin))
-            throw new ModelFileException($"{file.Path} is damaged: tensor {name} is [{string.Join(", ", shape)}] of {type}, but has {end - begin} bytes");
+            throw new ModelFileException($"{file.Path} is damaged: tensor {name} is [{string.Join(", ", shape)}] of {type}, "
+                + $"but has {end - begin} bytes");
         WeightFormat? format = Enum.TryParse(type, out WeightFormat known) ? known : null;
         return new TensorEntry(name, type, format, shape, file, data + begin, end - begin);
     }
@@ -137,16 +146,21 @@ internal sealed class SafetensorsFile : IDisposable
     private static long[] Numbers(string path, string tensor, string member, JsonElement value, int limit)
     {
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > limit)
-            throw new ModelFileException($"{path} is damaged: the {member} of tensor {tensor} is {JsonFile.Shown(value)}, not an array of at most {limit} numbers");
+            throw new ModelFileException($"{path} is damaged: the {member} of tensor {tensor} is {JsonFile.Shown(value)}, "
+                + $"not an array of at most {limit} numbers");
         return [.. value.EnumerateArray().Select(item =>
             item.ValueKind == JsonValueKind.Number && item.TryGetInt64(out long number) && number >= 0
                 ? number
-                : throw new ModelFileException($"{path} is damaged: the {member} of tensor {tensor} has {JsonFile.Shown(item)}, not a whole number from 0 to 2^63 - 1"))];
+                : throw new ModelFileException($"{path} is damaged: the {member} of tensor {tensor} has {JsonFile.Shown(item)}, "
+                    + "not a whole number from 0 to 2^63 - 1"))];
     }
 
     private static void RequireTextMap(string path, JsonElement metadata)
     {
-        if (metadata.ValueKind != JsonValueKind.Object || metadata.EnumerateObject().Any(p => p.Value.ValueKind != JsonValueKind.String))
-            throw new ModelFileException($"{path} is damaged: {MetadataKey} is {JsonFile.Shown(metadata)}, not an object of strings");
+        bool texts = metadata.ValueKind == JsonValueKind.Object
+            && metadata.EnumerateObject().All(p => p.Value.ValueKind == JsonValueKind.String);
+        if (!texts)
+            throw new ModelFileException($"{path} is damaged: {MetadataKey} is {JsonFile.Shown(metadata)}, "
+                + "not an object of strings");
     }
 }

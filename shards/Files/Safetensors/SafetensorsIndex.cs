@@ -39,6 +39,7 @@ internal static class SafetensorsIndex
             && file.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_')
             && file[0] != '.';
         if (!plain)
-            throw new ModelFileException($"{path} keeps tensor {tensor} in \"{file}\"; a shard must be the plain name of a .safetensors file in the same folder");
+            throw new ModelFileException($"{path} keeps tensor {tensor} in \"{file}\"; "
+                + "a shard must be the plain name of a .safetensors file in the same folder");
     }
 }

@@ -1,6 +1,7 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Shards.Config;
+using FilePath = System.IO.Path;
 
 namespace Llama3Cluster.Shards.Files.Safetensors;
 
@@ -42,22 +43,24 @@ public sealed class SafetensorsModel : ModelFile
     /// <summary>Opens one file with the config.json beside it.</summary>
     internal static SafetensorsModel OpenFile(string path)
     {
-        string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
-        if (!File.Exists(System.IO.Path.Combine(folder, ConfigName)))
-            throw new ModelFileException($"there is no {ConfigName} beside {path}; a safetensors file does not state the model's shape itself");
-        return Open(path, System.IO.Path.GetFileNameWithoutExtension(path), folder, files => AddSingle(files, path));
+        string folder = FilePath.GetDirectoryName(FilePath.GetFullPath(path))!;
+        if (!File.Exists(FilePath.Combine(folder, ConfigName)))
+            throw new ModelFileException($"there is no {ConfigName} beside {path}; "
+                + "a safetensors file does not state the model's shape itself");
+        return Open(path, FilePath.GetFileNameWithoutExtension(path), folder, files => AddSingle(files, path));
     }
 
     /// <summary>Opens a folder that has a config.json.</summary>
     internal static SafetensorsModel OpenFolder(string path)
     {
-        string name = System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path)));
-        string single = System.IO.Path.Combine(path, SingleName), index = System.IO.Path.Combine(path, SafetensorsIndex.FileName);
+        string name = FilePath.GetFileName(FilePath.TrimEndingDirectorySeparator(FilePath.GetFullPath(path)));
+        string single = FilePath.Combine(path, SingleName), index = FilePath.Combine(path, SafetensorsIndex.FileName);
         if (File.Exists(single))
             return Open(path, name, path, files => AddSingle(files, single));
         if (File.Exists(index))
             return Open(path, name, path, files => AddShards(files, path, index));
-        throw new ModelFileException($"folder {path} has a {ConfigName} but no weights: neither {SingleName} nor {SafetensorsIndex.FileName}");
+        throw new ModelFileException($"folder {path} has a {ConfigName} but no weights: "
+            + $"neither {SingleName} nor {SafetensorsIndex.FileName}");
     }
 
     /// <inheritdoc/>
@@ -78,14 +81,19 @@ public sealed class SafetensorsModel : ModelFile
     private static SafetensorsModel Open(
         string path, string name, string folder, Func<List<SafetensorsFile>, IReadOnlyDictionary<string, TensorEntry>> openFiles)
     {
-        LlamaConfig config = HuggingFaceConfig.Read(System.IO.Path.Combine(folder, ConfigName), System.IO.Path.Combine(folder, GenerationConfigName));
-        LlamaConfigLimits.Require(config, System.IO.Path.Combine(folder, ConfigName));
+        string configPath = FilePath.Combine(folder, ConfigName);
+        LlamaConfig config = HuggingFaceConfig.Read(configPath, FilePath.Combine(folder, GenerationConfigName));
+        LlamaConfigLimits.Require(config, configPath);
         var files = new List<SafetensorsFile>();
         try
         {
             IReadOnlyDictionary<string, TensorEntry> entries = openFiles(files);
             TensorTable tensors = TensorTable.Bind(
-                path, config, entries, HuggingFaceTensorNames.For(config, entries), tensor => HuggingFaceTensorNames.IsIgnored(config, tensor));
+                path,
+                config,
+                entries,
+                HuggingFaceTensorNames.For(config, entries),
+                tensor => HuggingFaceTensorNames.IsIgnored(config, tensor));
             return new SafetensorsModel(path, name, config, files, tensors);
         }
         catch
@@ -104,14 +112,15 @@ public sealed class SafetensorsModel : ModelFile
     private static Dictionary<string, TensorEntry> AddShards(List<SafetensorsFile> files, string folder, string index)
     {
         var tensors = new Dictionary<string, TensorEntry>();
-        foreach (IGrouping<string, KeyValuePair<string, string>> shard in SafetensorsIndex.Read(index).GroupBy(pair => pair.Value))
+        foreach (var shard in SafetensorsIndex.Read(index).GroupBy(pair => pair.Value, pair => pair.Key))
         {
-            string path = System.IO.Path.Combine(folder, shard.Key);
+            string path = FilePath.Combine(folder, shard.Key);
             if (!File.Exists(path))
-                throw new ModelFileException($"{index} names {shard.Key}, which is not in the folder; the download may be incomplete");
+                throw new ModelFileException($"{index} names {shard.Key}, which is not in the folder; "
+                    + "the download may be incomplete");
             SafetensorsFile file = SafetensorsFile.Open(path);
             files.Add(file);
-            foreach (string name in shard.Select(pair => pair.Key))
+            foreach (string name in shard)
             {
                 tensors.Add(name, file.Tensors.TryGetValue(name, out TensorEntry? entry)
                     ? entry

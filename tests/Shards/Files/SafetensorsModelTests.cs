@@ -167,6 +167,22 @@ public sealed class SafetensorsModelTests : IDisposable
         Assert.NotEqual(original.Fingerprint, model.Fingerprint);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(8192)]
+    [InlineData(16383)]
+    public void The_fingerprint_must_sample_the_start_middle_and_end_of_a_tensor(int changedByte)
+    {
+        const int vocabulary = 256;
+        TestSafetensors file = TestSafetensors.Model(vocabulary: vocabulary);
+        using ModelFile original = Open(file);
+        file.Data[changedByte] ^= 1;
+        using var other = new TemporaryFolder();
+        file.WriteTo(other);
+        using ModelFile changed = ModelFile.Open(other.Path);
+        Assert.NotEqual(original.Fingerprint, changed.Fingerprint);
+    }
+
     [Fact]
     public void The_demo_model_must_open()
     {

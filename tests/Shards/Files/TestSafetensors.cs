@@ -24,11 +24,12 @@ internal sealed class TestSafetensors
     public List<byte> Data { get; } = [];
 
     /// <summary>A small valid model with an untied head, F32 weights.</summary>
-    public static TestSafetensors Model(int seed = 1)
+    public static TestSafetensors Model(int seed = 1, int vocabulary = Vocabulary)
     {
         var file = new TestSafetensors();
+        file.Config["vocab_size"] = vocabulary;
         var random = new Random(seed);
-        file.AddFloats(random, "model.embed_tokens.weight", Vocabulary, Hidden);
+        file.AddFloats(random, "model.embed_tokens.weight", vocabulary, Hidden);
         for (int i = 0; i < Layers; i++)
         {
             string layer = $"model.layers.{i}.";
@@ -44,7 +45,7 @@ internal sealed class TestSafetensors
         }
 
         file.AddFloats(random, "model.norm.weight", Hidden);
-        file.AddFloats(random, "lm_head.weight", Vocabulary, Hidden);
+        file.AddFloats(random, "lm_head.weight", vocabulary, Hidden);
         return file;
     }
 

@@ -1,0 +1,58 @@
+using System.Security.Cryptography;
+using System.Text;
+using Llama3Cluster.Gateway.Http.Errors;
+
+namespace Llama3Cluster.Gateway.Http.Security;
+
+/// <summary>
+/// Lets in who sends an API key: as a bearer token or, from a browser, as the password of basic authentication. It stands
+/// before the router, so that no route can be left open; only the health checks are.
+/// </summary>
+internal sealed class ApiKeyMiddleware(RequestDelegate next, EndpointOptions options)
+{
+    private readonly byte[][] _keyHashes = [.. options.ApiKeys.Select(key => SHA256.HashData(Encoding.UTF8.GetBytes(key)))];
+
+    public Task InvokeAsync(HttpContext context)
+    {
+        if (_keyHashes.Length == 0 || context.Request.Path.StartsWithSegments("/health"))
+            return next(context);
+        string? key = SentKey(context.Request.Headers.Authorization.ToString());
+        if (key is not null && IsKnown(key))
+            return next(context);
+
+        // A page in a browser asks its user for the key; to a program that would be a surprise.
+        bool browser = context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
+        context.Response.Headers.WWWAuthenticate =
+            browser ? "Basic realm=\"Llama3Cluster: the API key as the password\", charset=\"UTF-8\"" : "Bearer";
+        throw new ApiException(
+            StatusCodes.Status401Unauthorized,
+            key is null ? "An API key is needed: send 'Authorization: Bearer KEY'." : "The API key is not known here.",
+            null,
+            key is null ? "missing_api_key" : "invalid_api_key");
+    }
+
+    private static string? SentKey(string authorization)
+    {
+        if (!System.Net.Http.Headers.AuthenticationHeaderValue.TryParse(authorization, out var header) || header.Parameter is null)
+            return null;
+        if (header.Scheme.Equals("Bearer", StringComparison.OrdinalIgnoreCase))
+            return header.Parameter;
+        if (!header.Scheme.Equals("Basic", StringComparison.OrdinalIgnoreCase))
+            return null;
+        byte[] credentials = new byte[header.Parameter.Length];
+        if (!Convert.TryFromBase64String(header.Parameter, credentials, out int length))
+            return null;
+        string[] parts = Encoding.UTF8.GetString(credentials, 0, length).Split(':', 2);
+        return parts.Length == 2 ? parts[1] : null;
+    }
+
+    /// <summary>Compares with every key, and hashes of them: the time tells neither which key nor how much of it is right.</summary>
+    private bool IsKnown(string key)
+    {
+        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(key));
+        bool known = false;
+        foreach (byte[] candidate in _keyHashes)
+            known |= CryptographicOperations.FixedTimeEquals(hash, candidate);
+        return known;
+    }
+}

@@ -1,0 +1,96 @@
+using Akka.Actor;
+using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Shards.Execution;
+using Llama3Cluster.Shards.Slices;
+using MessagePack;
+
+namespace Llama3Cluster.Actors.Protocol;
+
+/// <summary>What a replica and the hosts of its stages tell each other.</summary>
+public static class StageMessages
+{
+    /// <summary>The largest step of a replica and the KV cache of its stages.</summary>
+    /// <param name="MaxRows">Most rows of one step.</param>
+    /// <param name="MaxSequences">Most sequences at one time.</param>
+    /// <param name="ContextLength">Most positions of one sequence.</param>
+    /// <param name="KvBlocks">KV blocks of each stage.</param>
+    /// <param name="KvFormat">How keys and values are stored.</param>
+    /// <param name="Activations">How the residual stream travels between stages.</param>
+    [MessagePackObject]
+    public sealed record ReplicaLimits(
+        [property: Key(0)] int MaxRows, [property: Key(1)] int MaxSequences, [property: Key(2)] int ContextLength,
+        [property: Key(3)] int KvBlocks, [property: Key(4)] KvFormat KvFormat, [property: Key(5)] ActivationFormat Activations);
+
+    /// <summary>To a stage host: load this slice and stand by for the epoch. An older epoch of the replica's stage ends.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">Its new epoch.</param>
+    /// <param name="Stage">Number of the stage, from 0.</param>
+    /// <param name="DeviceIndex">The device on the host's node.</param>
+    /// <param name="Slice">The part of the model.</param>
+    /// <param name="Limits">Sizes.</param>
+    /// <param name="Replica">Whom to answer.</param>
+    [MessagePackObject]
+    public sealed record PrepareStage(
+        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage,
+        [property: Key(3)] int DeviceIndex, [property: Key(4)] SliceRange Slice, [property: Key(5)] ReplicaLimits Limits,
+        [property: Key(6)] IActorRef Replica) : IClusterMessage;
+
+    /// <summary>To the replica: the stage's weights load.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">The epoch it was prepared for.</param>
+    /// <param name="Stage">Number of the stage.</param>
+    /// <param name="Fraction">Share that is loaded, 0 to 1.</param>
+    [MessagePackObject]
+    public sealed record StageLoading(
+        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage,
+        [property: Key(3)] double Fraction) : IReplicaMessage;
+
+    /// <summary>To the replica: the stage is loaded and its node's data endpoint takes links for it.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">The epoch it was prepared for.</param>
+    /// <param name="Stage">Number of the stage.</param>
+    /// <param name="DataHost">Host of the data endpoint.</param>
+    /// <param name="DataPort">Port of the data endpoint.</param>
+    [MessagePackObject]
+    public sealed record StagePrepared(
+        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage,
+        [property: Key(3)] string DataHost, [property: Key(4)] int DataPort) : IReplicaMessage;
+
+    /// <summary>To a stage host: connect the stage to where its results go.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">The epoch.</param>
+    /// <param name="Stage">Number of the stage.</param>
+    /// <param name="NextStage">Number of the next stage; -1 when the results are tokens for the replica.</param>
+    /// <param name="NextNode">Cluster address of the node that the results go to.</param>
+    /// <param name="DataHost">Host of that node's data endpoint.</param>
+    /// <param name="DataPort">Port of that node's data endpoint.</param>
+    [MessagePackObject]
+    public sealed record ConnectStage(
+        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage,
+        [property: Key(3)] int NextStage, [property: Key(4)] string NextNode, [property: Key(5)] string DataHost,
+        [property: Key(6)] int DataPort) : IClusterMessage;
+
+    /// <summary>To the replica: the stage's way onward is up.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">The epoch.</param>
+    /// <param name="Stage">Number of the stage.</param>
+    [MessagePackObject]
+    public sealed record StageConnected(
+        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage) : IReplicaMessage;
+
+    /// <summary>To the replica: the stage cannot go on in this epoch.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">The epoch.</param>
+    /// <param name="Stage">Number of the stage.</param>
+    /// <param name="Reason">Why, with the numbers.</param>
+    [MessagePackObject]
+    public sealed record StageFailed(
+        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage,
+        [property: Key(3)] string Reason) : IReplicaMessage;
+
+    /// <summary>To a stage host: free the stages that it holds for epochs of the replica up to this one.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">The last epoch that ends.</param>
+    [MessagePackObject]
+    public sealed record RetireStages([property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch) : IClusterMessage;
+}

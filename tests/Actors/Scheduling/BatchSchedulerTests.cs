@@ -1,0 +1,171 @@
+using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Actors.Scheduling;
+using Llama3Cluster.Shards.Execution;
+using Llama3Cluster.Shards.Sampling;
+
+namespace Llama3Cluster.Actors.Tests.Scheduling;
+
+public sealed class BatchSchedulerTests : ISchedulerListener
+{
+    private readonly List<string> _finished = [];
+
+    void ISchedulerListener.OnToken(Sequence sequence, float logProb, ReadOnlySpan<TokenLogProb> top)
+    {
+    }
+
+    void ISchedulerListener.OnFinished(Sequence sequence, FinishReason reason) => _finished.Add($"{sequence.Id}:{reason}");
+
+    [Fact]
+    public void Decoding_sequences_must_fill_as_many_steps_as_there_are_stages()
+    {
+        BatchScheduler scheduler = Active(stages: 4, rows: 64);
+        for (int i = 0; i < 8; i++)
+            scheduler.Submit(NewSequence($"g{i}", [i, 1, 2]));
+        var pipeline = new SimulatedPipeline(16, 100);
+        Step prefill = Next(scheduler);
+        Assert.Equal(24, prefill.RowCount);
+        scheduler.Complete(pipeline.Execute(prefill), this);
+
+        var rows = new List<int>();
+        for (var step = new Step(); scheduler.TrySchedule(step); step = new Step())
+            rows.Add(step.RowCount);
+
+        Assert.Equal([2, 2, 2, 2], rows);
+    }
+
+    [Fact]
+    public void A_long_prompt_must_be_cut_into_chunks_that_follow_each_other_without_waiting()
+    {
+        BatchScheduler scheduler = Active(stages: 2, rows: 32);
+        scheduler.Submit(NewSequence("g", [.. Enumerable.Range(0, 100)]));
+
+        var steps = new List<Step>();
+        for (var step = new Step(); scheduler.TrySchedule(step); step = new Step())
+            steps.Add(step);
+
+        Assert.Equal([32, 32, 32, 4], steps.Select(step => step.RowCount));
+        Assert.Equal([0, 32, 64, 96], steps.Select(step => step.Runs[0].FirstPosition));
+        Assert.Equal([false, false, false, true], steps.Select(step => step.Runs[0].Samples));
+    }
+
+    [Fact]
+    public void Decoding_must_go_on_beside_the_chunks_of_a_long_prompt()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 16);
+        var pipeline = new SimulatedPipeline(16, 100);
+        scheduler.Submit(NewSequence("short", [1]));
+        scheduler.Complete(pipeline.Execute(Next(scheduler)), this);
+        scheduler.Submit(NewSequence("long", [.. Enumerable.Range(0, 100)]));
+
+        Step step = Next(scheduler);
+
+        Assert.Equal(2, step.RunCount);
+        Assert.Equal([1, 15], step.Runs.ToArray().Select(run => run.RowCount));
+    }
+
+    [Fact]
+    public void A_prompt_that_begins_like_an_earlier_one_must_reuse_its_blocks()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        var pipeline = new SimulatedPipeline(16, 100);
+        int[] prompt = [.. Enumerable.Range(0, 40)];
+        scheduler.Submit(NewSequence("first", prompt));
+        scheduler.Complete(pipeline.Execute(Next(scheduler)), this);
+        Sequence second = NewSequence("second", [.. prompt, 7]);
+        scheduler.Submit(second);
+
+        Step step = Next(scheduler);
+
+        SequenceRun run = step.Runs.ToArray().Single(r => r.Begins);
+        Assert.Equal(32, run.FirstPosition);
+        Assert.Equal(9, run.RowCount);
+        Assert.Equal(32, second.CachedTokens);
+    }
+
+    [Fact]
+    public void A_sequence_with_penalties_must_not_skip_what_the_sampler_has_to_see()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        var pipeline = new SimulatedPipeline(16, 100);
+        int[] prompt = [.. Enumerable.Range(0, 40)];
+        scheduler.Submit(NewSequence("first", prompt));
+        scheduler.Complete(pipeline.Execute(Next(scheduler)), this);
+        scheduler.Submit(new Sequence("second", prompt, [], new SamplingParameters { PresencePenalty = 1 }, 5, new HashSet<int>()));
+
+        Assert.Equal(0, Next(scheduler).Runs.ToArray().Single(r => r.Begins).FirstPosition);
+    }
+
+    [Fact]
+    public void Removing_a_running_sequence_must_free_its_blocks_at_once()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        scheduler.Submit(NewSequence("g", [.. Enumerable.Range(0, 40)]));
+        Next(scheduler);
+        Assert.Equal(3, scheduler.UsedBlockCount);
+
+        Assert.NotNull(scheduler.Remove("g"));
+
+        Assert.Equal(0, scheduler.UsedBlockCount);
+        Assert.Null(scheduler.Remove("g"));
+    }
+
+    [Fact]
+    public void The_result_of_a_removed_sequence_must_not_reach_the_next_owner_of_its_slot()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        var pipeline = new SimulatedPipeline(16, 100);
+        scheduler.Submit(NewSequence("old", [1, 2, 3]));
+        Step late = Next(scheduler);
+        scheduler.Remove("old");
+        Sequence heir = NewSequence("heir", [4]);
+        scheduler.Submit(heir);
+        Step step = Next(scheduler);
+
+        scheduler.Complete(pipeline.Execute(late), this);
+        Assert.Equal(0, heir.GeneratedCount);
+        scheduler.Complete(pipeline.Execute(step), this);
+        Assert.Equal(1, heir.GeneratedCount);
+    }
+
+    [Fact]
+    public void A_new_pipeline_must_refuse_what_it_can_never_hold()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        scheduler.Submit(NewSequence("large", [.. Enumerable.Range(0, 90)]));
+        scheduler.Submit(NewSequence("small", [1]));
+
+        IReadOnlyList<Sequence> misfits = scheduler.Activate(1, kvBlocks: 2);
+
+        Assert.Equal("large", Assert.Single(misfits).Id);
+        Assert.Equal(1, scheduler.WaitingCount);
+    }
+
+    [Fact]
+    public void An_end_token_must_end_the_sequence_before_its_limit()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        var pipeline = new SimulatedPipeline(16, 100);
+        int end = SimulatedPipeline.Next([5]);
+        scheduler.Submit(new Sequence("g", [5], [], SamplingParameters.Greedy, 10, new HashSet<int> { end }));
+        scheduler.Complete(pipeline.Execute(Next(scheduler)), this);
+
+        Assert.Equal(["g:EndToken"], _finished);
+    }
+
+    private static BatchScheduler Active(int stages, int rows)
+    {
+        var scheduler = new BatchScheduler(new SchedulerOptions(rows, 16, 100, 128));
+        scheduler.Activate(stages, 100);
+        return scheduler;
+    }
+
+    private static Sequence NewSequence(string id, int[] prompt) =>
+        new(id, prompt, [], SamplingParameters.Greedy, 20, new HashSet<int>());
+
+    private static Step Next(BatchScheduler scheduler)
+    {
+        var step = new Step();
+        Assert.True(scheduler.TrySchedule(step));
+        return step;
+    }
+}

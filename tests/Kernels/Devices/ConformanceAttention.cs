@@ -1,0 +1,161 @@
+using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Kernels.Reference;
+using Llama3Cluster.Kernels.Tests.Support;
+
+namespace Llama3Cluster.Kernels.Tests.Devices;
+
+/// <summary>Rotation, the paged cache and attention, on every device against the reference.</summary>
+public class ConformanceAttention
+{
+    private static readonly int[] HeadDims = [16, 32, 64, 80, 128];
+
+    public static TheoryData<string, KvFormat> Formats => new EveryDeviceWith<KvFormat>();
+
+    public static TheoryData<string, RopePairing> Pairings => new EveryDeviceWith<RopePairing>();
+
+    [Theory]
+    [ClassData(typeof(EveryDevice))]
+    public void RopeAngles_must_match_the_reference_at_far_positions(string name)
+    {
+        const int Half = 20;
+        float[] leading = [.. Enumerable.Range(0, Half).Select(j => (float)Math.Pow(500000, -j / (double)Half))];
+        float[] rest = [.. leading.Select((f, j) => (float)(Math.Pow(500000, -j / (double)Half) - f))];
+        using ComputeDevice device = DevicesUnderTest.Create(name);
+        using var reference = new ReferenceDevice();
+
+        // Both round sine and cosine of the same double: they may differ by the double's own last place.
+        float[] expected = Angles(reference), actual = Angles(device);
+        for (int i = 0; i < expected.Length; i++)
+            Assert.InRange(actual[i], expected[i] - 6e-8, expected[i] + 6e-8);
+
+        float[] Angles(ComputeDevice on)
+        {
+            var rows = new RaggedBatch(3, 2, 8200);
+            rows.Add(1, [1, 2], [0]);
+            rows.Add(131_071, [3], new int[8192]);
+            using DeviceBatch batch = on.AllocateBatch(3, 2, 8200);
+            batch.Load(rows);
+            using DeviceTensor frequencies = on.Tensor(2, Half, [.. leading, .. rest]), angles = on.Allocate(3, 2 * Half);
+            on.RopeAngles(frequencies, batch, angles);
+            return angles.Read(3);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairings))]
+    public void Rotation_must_match_the_reference(string name, RopePairing pairing)
+    {
+        foreach (int headDim in HeadDims)
+        {
+            float[][] expected = Rotated(new ReferenceDevice(), headDim, pairing), actual = Rotated(DevicesUnderTest.Create(name), headDim, pairing);
+            for (int tensor = 0; tensor < expected.Length; tensor++)
+            {
+                // Two products below 2 and their sum, each rounded once.
+                for (int i = 0; i < expected[tensor].Length; i++)
+                    Assert.InRange(actual[tensor][i], expected[tensor][i] - 4e-7, expected[tensor][i] + 4e-7);
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Formats))]
+    public void Attention_must_match_the_reference(string name, KvFormat format)
+    {
+        foreach (int headDim in HeadDims)
+        {
+            foreach (int group in new[] { 1, 2, 4, 8 })
+            {
+                var shape = new KvShape(Layers: 2, Blocks: 64, KvHeads: headDim == 16 ? 3 : 2, headDim, format);
+                AssertClose(Attended(new ReferenceDevice(), shape, group), Attended(DevicesUnderTest.Create(name), shape, group));
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Formats))]
+    public void Attention_over_long_contexts_must_match_the_reference(string name, KvFormat format)
+    {
+        var shape = new KvShape(Layers: 1, Blocks: 100, KvHeads: 1, HeadDim: 16, format);
+        AssertClose(Decoded(new ReferenceDevice()), Decoded(DevicesUnderTest.Create(name)));
+
+        float[] Decoded(ComputeDevice owned)
+        {
+            using ComputeDevice device = owned;
+            using var run = new AttentionRun(device, shape, group: 2);
+            int[] table = [.. Enumerable.Range(0, 90).Select(i => (i * 37 + 5) % 100)];
+            run.Step((0, 700, table));
+            return run.Step((700, 530, table[..80]), (1230, 0, table)).Concat(run.Step((1230, 1, table))).ToArray();
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Formats))]
+    public void A_first_token_must_attend_to_its_own_stored_value_exactly(string name, KvFormat format)
+    {
+        using ComputeDevice device = DevicesUnderTest.Create(name);
+        using var run = new AttentionRun(device, new KvShape(1, 4, 2, 80, format), group: 2);
+        float[] output = run.Step((0, 1, [3]));
+        float[] stored = [.. run.LastValues.Select(value => format switch
+        {
+            KvFormat.F32 => value,
+            KvFormat.F16 => (float)(Half)value,
+            _ => Kernels.Formats.Bf16.ToSingle(Kernels.Formats.Bf16.FromSingle(value)),
+        })];
+        float[] expected = [.. stored[..80], .. stored[..80], .. stored[80..], .. stored[80..]];
+        Assert.Equal(expected, output);
+    }
+
+    [Theory]
+    [ClassData(typeof(EveryDevice))]
+    public void Attention_must_not_read_beyond_a_row_s_position(string name)
+    {
+        // Positions after the row hold NaNs from an earlier owner of the block.
+        using ComputeDevice device = DevicesUnderTest.Create(name);
+        using var run = new AttentionRun(device, new KvShape(1, 2, 1, 32, KvFormat.F32), group: 1);
+        run.Poison([1]);
+        Assert.All(run.Step((0, 3, [1])), value => Assert.True(float.IsFinite(value)));
+        Assert.All(run.Step((3, 5, [1])), value => Assert.True(float.IsFinite(value)));
+    }
+
+    private static float[] Attended(ComputeDevice owned, KvShape shape, int group)
+    {
+        using ComputeDevice device = owned;
+        using var run = new AttentionRun(device, shape, group);
+        int[] a = [5, 2, 60], b = [63, 0, 7, 8, 1], c = [9, 33];
+        List<float> outputs = [];
+        outputs.AddRange(run.Step((0, 5, a), (0, 37, b)));
+        outputs.AddRange(run.Step((5, 1, a), (37, 20, b), (0, 16, c)));
+        outputs.AddRange(run.Step((6, 1, a), (57, 1, b), (16, 1, c)));
+        outputs.AddRange(run.Step((7, 33, a)));
+        return [.. outputs];
+    }
+
+    // Scores of heads drawn from [-1, 1) stay below 12; their float32 errors, and so the weights' relative ones, below 4e-6; values are
+    // within [-1, 1). Keys and values are stored alike everywhere: the angles of these tests are zero.
+    private static void AssertClose(float[] expected, float[] actual)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        for (int i = 0; i < expected.Length; i++)
+            Assert.InRange(actual[i], expected[i] - 5e-6, expected[i] + 5e-6);
+    }
+
+    private static float[][] Rotated(ComputeDevice owned, int headDim, RopePairing pairing)
+    {
+        const int Rows = 5, KvHeads = 2, Heads = 6;
+        using ComputeDevice device = owned;
+        var rows = new RaggedBatch(Rows, 2, 4);
+        rows.Add(14, [1, 1, 1], [3, 1]);
+        rows.Add(0, [1, 1], [0]);
+        using DeviceBatch batch = device.AllocateBatch(Rows, 2, 4);
+        batch.Load(rows);
+        using KvCache cache = device.AllocateKv(new KvShape(1, 4, KvHeads, headDim, KvFormat.F16));
+        float[] frequencies = [.. Enumerable.Range(0, headDim / 2).Select(j => (float)Math.Pow(10000, -2.0 * j / headDim))];
+        using DeviceTensor f = device.Tensor(2, headDim / 2, [.. frequencies, .. new float[headDim / 2]]), angles = device.Allocate(Rows, headDim);
+        using DeviceTensor query = device.Tensor(Rows, Heads * headDim, Values.Uniform(Rows * Heads * headDim, seed: 1));
+        using DeviceTensor key = device.Tensor(Rows, KvHeads * headDim, Values.Uniform(Rows * KvHeads * headDim, seed: 2));
+        using DeviceTensor value = device.Tensor(Rows, KvHeads * headDim, Values.Uniform(Rows * KvHeads * headDim, seed: 3));
+        device.RopeAngles(f, batch, angles);
+        device.RopeAndAppendKv(query, key, value, angles, pairing, cache, 0, batch);
+        return [query.Read(Rows), key.Read(Rows), value.Read(Rows)];
+    }
+}

@@ -33,6 +33,23 @@ public unsafe class WorkerPoolTests
     }
 
     [Fact]
+    public void Runs_in_quick_succession_must_not_mix()
+    {
+        // More threads than cores, so that many arrive when their job is over and the next one is being set up.
+        using var pool = new WorkerPool(8);
+        var counts = new int[2];
+        fixed (int* first = counts)
+        {
+            for (int round = 1; round <= 30_000; round++)
+            {
+                var job = new CountJob { Counts = first };
+                pool.Run(&job, 2);
+                Assert.Equal((round, round), (counts[0], counts[1]));
+            }
+        }
+    }
+
+    [Fact]
     public void A_worker_must_do_one_chunk_at_a_time_under_its_own_number()
     {
         const int Threads = 5;

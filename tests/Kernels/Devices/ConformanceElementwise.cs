@@ -157,9 +157,11 @@ public class ConformanceElementwise
     public void ArgMax_must_pass_over_nans(string name)
     {
         using ComputeDevice device = DevicesUnderTest.Create(name);
-        float[] row = Values.Uniform(40, seed: 1);
-        (row[3], row[39], row[17]) = (float.NaN, float.NaN, 2);
-        using DeviceTensor logits = device.Tensor(1, 40, row);
+
+        // Before and behind the maximum in the same lane, and in the last columns.
+        float[] row = Values.Uniform(71, seed: 1);
+        (row[1], row[17], row[33], row[70]) = (float.NaN, 2, float.NaN, float.NaN);
+        using DeviceTensor logits = device.Tensor(1, 71, row);
         var index = new int[1];
         device.ArgMax(logits, 1, index);
         Assert.Equal(17, index[0]);

@@ -1,3 +1,5 @@
+using Llama3Cluster.Gateway.Security;
+
 namespace Llama3Cluster.Gateway.Http;
 
 /// <summary>Settings of the HTTP endpoints. The defaults suit a gateway on loopback.</summary>
@@ -24,10 +26,7 @@ public sealed class EndpointOptions
     /// <exception cref="ArgumentException">A setting cannot be used; the message names it.</exception>
     internal void Validate()
     {
-        if (ApiKeys.Any(string.IsNullOrWhiteSpace))
-            throw new ArgumentException("An API key is empty. Leave the list empty to let everybody in.", nameof(ApiKeys));
-        if (ApiKeys.FirstOrDefault(key => key.Any(character => character is <= ' ' or > '~')) is not null)
-            throw new ArgumentException("An API key may only have visible ASCII characters without spaces.", nameof(ApiKeys));
+        ApiKeySet.Validate(ApiKeys, nameof(ApiKeys));
         foreach (string origin in CorsOrigins)
         {
             if (!Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri) || uri.GetLeftPart(UriPartial.Authority) != origin)

@@ -1,15 +1,13 @@
 using System.Text.Json;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Http.Errors;
+using Llama3Cluster.Gateway.Text;
 
 namespace Llama3Cluster.Gateway.Http.Requests;
 
 /// <summary>Fields that chat and plain completions share, beside those of the sampling.</summary>
 internal static class CommonFields
 {
-    private const int MaxStopStrings = 16;
-    private const int MaxStopLength = 1024;
-
     /// <summary>Takes the model's name, which must be the served one.</summary>
     public static void TakeModel(JsonFields fields, ServedModel served, bool required = true)
     {
@@ -47,16 +45,8 @@ internal static class CommonFields
             throw ApiException.InvalidType("stop", "a string or an array of strings", JsonFields.Describe(value));
         string[] stops = value.ValueKind == JsonValueKind.String
             ? [JsonFields.StringOf(value, "stop")]
-            : [.. value.EnumerateArray().Take(MaxStopStrings + 1).Select((item, index) => JsonFields.StringOf(item, $"stop[{index}]"))];
-        if (stops.Length > MaxStopStrings)
-            throw ApiException.InvalidValue("stop", $"at most {MaxStopStrings} strings, but got {value.GetArrayLength()}.");
-        foreach (string stop in stops)
-        {
-            if (stop.Length is 0 or > MaxStopLength)
-                throw ApiException.InvalidValue("stop", $"a string has 1 to {MaxStopLength} characters, but one has {stop.Length}.");
-        }
-
-        return stops;
+            : [.. value.EnumerateArray().Select((item, index) => JsonFields.StringOf(item, $"stop[{index}]"))];
+        return StopStrings.ProblemOf(stops) is { } problem ? throw ApiException.InvalidValue("stop", problem) : stops;
     }
 
     public static (bool Stream, bool IncludeUsage) TakeStream(JsonFields fields)

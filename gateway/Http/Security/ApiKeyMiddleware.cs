@@ -1,6 +1,6 @@
-using System.Security.Cryptography;
 using System.Text;
 using Llama3Cluster.Gateway.Http.Errors;
+using Llama3Cluster.Gateway.Security;
 
 namespace Llama3Cluster.Gateway.Http.Security;
 
@@ -10,14 +10,14 @@ namespace Llama3Cluster.Gateway.Http.Security;
 /// </summary>
 internal sealed class ApiKeyMiddleware(RequestDelegate next, EndpointOptions options)
 {
-    private readonly byte[][] _keyHashes = [.. options.ApiKeys.Select(key => SHA256.HashData(Encoding.UTF8.GetBytes(key)))];
+    private readonly ApiKeySet _keys = new(options.ApiKeys);
 
     public Task InvokeAsync(HttpContext context)
     {
-        if (_keyHashes.Length == 0 || context.Request.Path.StartsWithSegments("/health"))
+        if (_keys.IsEmpty || context.Request.Path.StartsWithSegments("/health"))
             return next(context);
         string? key = SentKey(context.Request.Headers.Authorization.ToString());
-        if (key is not null && IsKnown(key))
+        if (key is not null && _keys.Contains(key))
             return next(context);
 
         // A page in a browser asks its user for the key; to a program that would be a surprise.
@@ -44,15 +44,5 @@ internal sealed class ApiKeyMiddleware(RequestDelegate next, EndpointOptions opt
             return null;
         string[] parts = Encoding.UTF8.GetString(credentials, 0, length).Split(':', 2);
         return parts.Length == 2 ? parts[1] : null;
-    }
-
-    /// <summary>Compares with every key, and hashes of them: the time tells neither which key nor how much of it is right.</summary>
-    private bool IsKnown(string key)
-    {
-        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(key));
-        bool known = false;
-        foreach (byte[] candidate in _keyHashes)
-            known |= CryptographicOperations.FixedTimeEquals(hash, candidate);
-        return known;
     }
 }

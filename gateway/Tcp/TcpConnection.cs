@@ -1,0 +1,231 @@
+using System.Collections.Concurrent;
+using System.IO.Pipelines;
+using System.Threading.Channels;
+using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Security;
+using Llama3Cluster.Gateway.Tcp.Protocol;
+
+namespace Llama3Cluster.Gateway.Tcp;
+
+/// <summary>One client's connection: reads its requests, serves them side by side, and sends what they yield in one queue.</summary>
+internal sealed class TcpConnection : IDisposable
+{
+    /// <summary>Bytes after which collected frames are sent even while more are at hand.</summary>
+    private const int SendBatchBytes = 16 * 1024;
+
+    private readonly Stream _stream;
+    private readonly IInferenceService _service;
+    private readonly ApiKeySet _keys;
+    private readonly TcpEndpointOptions _options;
+    private readonly ILogger _logger;
+    private readonly Channel<ServerMessage> _outgoing;
+    private readonly ConcurrentDictionary<uint, CancellationTokenSource> _requests = new();
+    private readonly HashSet<Task> _serving = [];
+
+    /// <summary>Cancelled when nothing can be sent any more.</summary>
+    private readonly CancellationTokenSource _lost = new();
+
+    /// <summary>Cancelled when no request shall run any more.</summary>
+    private readonly CancellationTokenSource _ending = new();
+
+    public TcpConnection(Stream stream, IInferenceService service, ApiKeySet keys, TcpEndpointOptions options, ILogger logger)
+    {
+        _stream = stream;
+        _service = service;
+        _keys = keys;
+        _options = options;
+        _logger = logger;
+        _outgoing = Channel.CreateBounded<ServerMessage>(new BoundedChannelOptions(options.SendQueueCapacity) { SingleReader = true });
+    }
+
+    /// <summary>Serves until the client leaves, breaks the protocol or does not take what is sent, or the gateway stops.</summary>
+    public async Task RunAsync(CancellationToken stopping)
+    {
+        Task sending = SendAllAsync();
+        string? farewell = await ReadAllAsync(stopping);
+        await _ending.CancelAsync();
+        await Task.WhenAll(Serving());
+        if (farewell is not null)
+            await SendAsync(new ServerMessage.Goodbye(farewell));
+        _outgoing.Writer.TryComplete();
+        await sending;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _lost.Dispose();
+        _ending.Dispose();
+    }
+
+    /// <summary>Reads to the end; gives the reason to tell the client, or null when it is gone.</summary>
+    private async Task<string?> ReadAllAsync(CancellationToken stopping)
+    {
+        using var reading = CancellationTokenSource.CreateLinkedTokenSource(stopping, _lost.Token);
+        var frames = new FrameReader(PipeReader.Create(_stream, new StreamPipeReaderOptions(leaveOpen: true)));
+        try
+        {
+            if (!await GreetAsync(frames, reading.Token))
+                return null;
+            while (await frames.ReadAsync(ClientMessageCodec.Read, _options.MaxFrameBytes, reading.Token) is { } message)
+                await HandleAsync(message);
+            await _lost.CancelAsync();
+            return null;
+        }
+        catch (TcpProtocolException error)
+        {
+            _logger.LogInformation("A TCP client broke the protocol: {Reason}", error.Message);
+            return error.Message;
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            return "The gateway stops.";
+        }
+        catch (Exception error) when (error is OperationCanceledException or IOException)
+        {
+            await _lost.CancelAsync();
+            return null;
+        }
+    }
+
+    private async Task<bool> GreetAsync(FrameReader frames, CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(_options.HelloTimeout);
+        ClientMessage? first;
+        try
+        {
+            first = await frames.ReadAsync(ClientMessageCodec.Read, TcpProtocol.MaxHelloBytes, timeout.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new TcpProtocolException($"No Hello came within {_options.HelloTimeout.TotalSeconds} s.");
+        }
+
+        switch (first)
+        {
+            case null:
+                await _lost.CancelAsync();
+                return false;
+            case ClientMessage.Hello hello when hello.Version != TcpProtocol.Version:
+                throw new TcpProtocolException($"This gateway speaks version {TcpProtocol.Version}, but the client {hello.Version}.");
+            case ClientMessage.Hello hello when !_keys.IsEmpty && (hello.ApiKey is null || !_keys.Contains(hello.ApiKey)):
+                throw new TcpProtocolException(hello.ApiKey is null ? "An API key is needed." : "The API key is not known here.");
+            case ClientMessage.Hello:
+                await SendAsync(new ServerMessage.Welcome(TcpProtocol.Version));
+                return true;
+            default:
+                throw new TcpProtocolException("The first message is not a Hello.");
+        }
+    }
+
+    private async Task HandleAsync(ClientMessage message)
+    {
+        switch (message)
+        {
+            case ClientMessage.Generate generate:
+                await StartAsync(generate);
+                break;
+            case ClientMessage.Cancel cancel:
+                await CancelAsync(cancel.Request);
+                break;
+            case ClientMessage.GetModel get:
+                ServedModel model = _service.Model;
+                await SendAsync(new ServerMessage.Model(
+                    get.Request, model.Name, model.ContextLength, model.Tokenizer.VocabularySize, model.Tokenizer.HasChatFormat, model.Fingerprint));
+                break;
+            default:
+                throw new TcpProtocolException("A second Hello came.");
+        }
+    }
+
+    private async Task StartAsync(ClientMessage.Generate message)
+    {
+        if (_requests.ContainsKey(message.Request))
+            throw new TcpProtocolException($"Request {message.Request} is still running.");
+        if (_requests.Count >= _options.MaxRequestsPerConnection)
+        {
+            await SendAsync(new ServerMessage.Failed(
+                message.Request, FailureCode.QueueFull, $"A connection has at most {_options.MaxRequestsPerConnection} requests running.", 1));
+            return;
+        }
+
+        var cancellation = CancellationTokenSource.CreateLinkedTokenSource(_ending.Token);
+        _requests[message.Request] = cancellation;
+        Task serving = ServeAsync(message, cancellation);
+        lock (_serving)
+            _serving.Add(serving);
+        _ = serving.ContinueWith(Forget, TaskScheduler.Default);
+    }
+
+    private async Task CancelAsync(uint request)
+    {
+        if (!_requests.TryGetValue(request, out CancellationTokenSource? cancellation))
+            return;
+        try
+        {
+            await cancellation.CancelAsync();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It ended at this moment.
+        }
+    }
+
+    private async Task ServeAsync(ClientMessage.Generate message, CancellationTokenSource cancellation)
+    {
+        using (cancellation)
+        {
+            ServerMessage end = await TcpRequest.ServeAsync(_service, message, SendAsync, _logger, cancellation.Token);
+            // Before the client hears of the end: it may use the number again at once.
+            _requests.TryRemove(message.Request, out _);
+            await SendAsync(end);
+        }
+    }
+
+    private void Forget(Task serving)
+    {
+        lock (_serving)
+            _serving.Remove(serving);
+    }
+
+    private Task[] Serving()
+    {
+        lock (_serving)
+            return [.. _serving];
+    }
+
+    /// <summary>Queues a message; waits while the client does not read, and drops it when the connection is lost.</summary>
+    private async Task SendAsync(ServerMessage message)
+    {
+        try
+        {
+            await _outgoing.Writer.WriteAsync(message, _lost.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // What serves the request learns it by its own cancellation.
+        }
+    }
+
+    private async Task SendAllAsync()
+    {
+        var frames = new FrameWriter();
+        try
+        {
+            while (await _outgoing.Reader.WaitToReadAsync(_lost.Token))
+            {
+                while (frames.Written.Length < SendBatchBytes && _outgoing.Reader.TryRead(out ServerMessage? message))
+                    frames.Add(message, ServerMessageCodec.Write);
+                using var timeout = CancellationTokenSource.CreateLinkedTokenSource(_lost.Token);
+                timeout.CancelAfter(_options.SendTimeout);
+                await _stream.WriteAsync(frames.Written, timeout.Token);
+                frames.Clear();
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or IOException)
+        {
+            await _lost.CancelAsync();
+        }
+    }
+}

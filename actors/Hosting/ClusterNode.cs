@@ -1,0 +1,179 @@
+using System.Net;
+using System.Reflection;
+using System.Text;
+using Akka.Actor;
+using Akka.Cluster;
+using Akka.Cluster.Sharding;
+using Akka.Cluster.Tools.Singleton;
+using Akka.Configuration;
+using Akka.Hosting;
+using Llama3Cluster.Actors.Gateways;
+using Llama3Cluster.Actors.Generations;
+using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Actors.Links;
+using Llama3Cluster.Actors.Placement;
+using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Actors.Replicas;
+using Llama3Cluster.Actors.Stages;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Llama3Cluster.Actors.Hosting;
+
+/// <summary>Makes a process a node of the cluster: its actor system, and the actors of its roles.</summary>
+public static class ClusterNode
+{
+    /// <summary>Role of nodes with endpoints; they also host replicas, generations and placement.</summary>
+    public const string GatewayRole = "gateway";
+
+    /// <summary>Role of nodes with devices.</summary>
+    public const string StageRole = "stage";
+
+    private const int Shards = 32;
+    private const int MaxPayloadBytes = 256 << 20;
+    private static readonly TimeSpan BindTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Adds a node. It is a gateway if <see cref="ClusterNodeOptions.Served"/> is set, and a stage node if it has devices; it may
+    /// be both. The actor system starts and stops with the host.
+    /// </summary>
+    public static IServiceCollection AddClusterNode(this IServiceCollection services, ClusterNodeOptions options)
+    {
+        Validate(options);
+        services.AddAkka(options.ClusterName, (builder, provider) =>
+        {
+            builder.AddHocon(Configuration(options), HoconAddMode.Prepend);
+            builder.ConfigureLoggers(loggers =>
+            {
+                loggers.ClearLoggers();
+                loggers.AddLoggerFactory();
+            });
+            builder.AddStartup((system, registry) => StartAsync(system, registry, options, provider.GetRequiredService<ILoggerFactory>()));
+        });
+        if (options.Served is { } served)
+        {
+            services.AddSingleton<IInferenceService>(provider =>
+                new InferenceService(served, provider.GetRequiredService<IRequiredActor<GatewayActor>>()));
+        }
+
+        return services;
+    }
+
+    private static void Validate(ClusterNodeOptions options)
+    {
+        if (options.Served is null && options.Devices.Count == 0)
+            throw new ArgumentException("a node is a gateway, or has devices, or both", nameof(options));
+        if (options.Served is not null && options.Replicas is null)
+            throw new ArgumentException("a gateway needs settings for its replicas", nameof(options));
+        foreach (string seed in options.Seeds)
+            _ = ParseAddress(options.ClusterName, seed);
+    }
+
+    private static Config Configuration(ClusterNodeOptions options)
+    {
+        string[] roles = [.. Roles(options)];
+        string own = $$"""
+            akka.remote.dot-netty.tcp { hostname = "{{options.Cluster.Address}}", port = {{options.Cluster.Port}} }
+            akka.cluster.roles = [{{string.Join(", ", roles.Select(role => $"\"{role}\""))}}]
+            """;
+        return roles.Aggregate(ConfigurationFactory.ParseString(own), (config, role) => config.WithFallback(Resource(role)))
+            .WithFallback(Resource("cluster"))
+            .WithFallback(ClusterSharding.DefaultConfig())
+            .WithFallback(ClusterSingleton.DefaultConfig());
+    }
+
+    private static IEnumerable<string> Roles(ClusterNodeOptions options)
+    {
+        if (options.Served is not null)
+            yield return GatewayRole;
+        if (options.Devices.Count > 0)
+            yield return StageRole;
+    }
+
+    private static Config Resource(string name)
+    {
+        using Stream stream = Assembly.GetExecutingAssembly().GetManifestResourceStream($"hocon/{name}.conf")
+            ?? throw new InvalidOperationException($"the assembly lacks its resource hocon/{name}.conf");
+        using var reader = new StreamReader(stream);
+        return ConfigurationFactory.ParseString(reader.ReadToEnd());
+    }
+
+    private static async Task StartAsync(ActorSystem system, IActorRegistry registry, ClusterNodeOptions options, ILoggerFactory loggers)
+    {
+        NodeContext node = await BindAsync(system, options, loggers).ConfigureAwait(false);
+        if (options.Devices.Count > 0)
+            system.ActorOf(StageHostActor.Props(node), StageHostActor.ActorName);
+        if (options.Served is not null)
+            await StartGatewayAsync(system, registry, node).ConfigureAwait(false);
+
+        var cluster = Cluster.Get(system);
+        if (options.Seeds.Count == 0)
+            cluster.Join(cluster.SelfAddress);
+        else
+            cluster.JoinSeedNodes(options.Seeds.Select(seed => ParseAddress(options.ClusterName, seed)));
+    }
+
+    private static async Task<NodeContext> BindAsync(ActorSystem system, ClusterNodeOptions options, ILoggerFactory loggers)
+    {
+        var pool = new FramePool();
+        var links = new LinkOptions
+        {
+            ClusterName = options.ClusterName,
+            ModelFingerprint = options.Model.Fingerprint,
+            Pool = pool,
+            Secret = Encoding.UTF8.GetBytes(options.Secret),
+            MaxPayloadBytes = MaxPayloadBytes,
+        };
+        IActorRef listener = system.ActorOf(LinkListenerActor.Props(links, options.Data), "links");
+        return await listener.Ask<object>(LinkListenerActor.GetEndpoint.Instance, BindTimeout).ConfigureAwait(false) switch
+        {
+            LinkListenerActor.Bound bound => new NodeContext(options, pool, links, listener, bound.Endpoint, loggers),
+            LinkListenerActor.BindFailed failed => throw new InvalidOperationException(failed.Reason),
+            var other => throw new InvalidOperationException($"the link listener answered with {other}"),
+        };
+    }
+
+    private static async Task StartGatewayAsync(ActorSystem system, IActorRegistry registry, NodeContext node)
+    {
+        var sharding = ClusterSharding.Get(system);
+        ClusterShardingSettings settings = ClusterShardingSettings.Create(system).WithRole(GatewayRole);
+        IActorRef? replicas = null;
+        IActorRef? placement = null;
+        replicas = await sharding.StartAsync(
+            "replica", id => ReplicaActor.Props(node, id, () => placement!), settings, new ReplicaExtractor()).ConfigureAwait(false);
+        IActorRef generations = await sharding.StartAsync(
+            "generation", _ => GenerationActor.Props(() => replicas), settings, new GenerationExtractor()).ConfigureAwait(false);
+
+        system.ActorOf(
+            ClusterSingletonManager.Props(
+                PlacementActor.Props(node, () => replicas), PoisonPill.Instance,
+                ClusterSingletonManagerSettings.Create(system).WithRole(GatewayRole).WithSingletonName(PlacementActor.SingletonName)),
+            "placement-manager");
+        placement = system.ActorOf(
+            ClusterSingletonProxy.Props(
+                "/user/placement-manager",
+                ClusterSingletonProxySettings.Create(system).WithRole(GatewayRole).WithSingletonName(PlacementActor.SingletonName)),
+            "placement-proxy");
+
+        IActorRef gateway = system.ActorOf(GatewayActor.Props(node.Options.Served!, () => generations), "gateway");
+        registry.Register<GatewayActor>(gateway);
+    }
+
+    private static Address ParseAddress(string cluster, string seed)
+    {
+        if (!IPEndPoint.TryParse(seed, out _) && (seed.Count(c => c == ':') != 1 || !int.TryParse(seed[(seed.IndexOf(':', StringComparison.Ordinal) + 1)..], out _)))
+            throw new ArgumentException($"a seed is HOST:PORT of a running node's cluster address, such as 127.0.0.1:9090, not \"{seed}\"");
+        int colon = seed.LastIndexOf(':');
+        return new Address("akka.tcp", cluster, seed[..colon], int.Parse(seed[(colon + 1)..], System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    private sealed class ReplicaExtractor() : HashCodeMessageExtractor(Shards)
+    {
+        public override string? EntityId(object message) => (message as IReplicaMessage)?.ReplicaId;
+    }
+
+    private sealed class GenerationExtractor() : HashCodeMessageExtractor(Shards)
+    {
+        public override string? EntityId(object message) => (message as IGenerationMessage)?.GenerationId;
+    }
+}

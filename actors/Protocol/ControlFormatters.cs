@@ -1,0 +1,133 @@
+using Akka.Actor;
+using Akka.Serialization;
+using Llama3Cluster.Shards.Sampling;
+using Llama3Cluster.Shards.Slices;
+using MessagePack;
+using MessagePack.Formatters;
+
+namespace Llama3Cluster.Actors.Protocol;
+
+/// <summary>An actor reference, as its path with address.</summary>
+internal sealed class ActorRefFormatter(ExtendedActorSystem system) : IMessagePackFormatter<IActorRef?>
+{
+    public void Serialize(ref MessagePackWriter writer, IActorRef? value, MessagePackSerializerOptions options) =>
+        writer.Write(value is null ? null : Serialization.SerializedActorPath(value));
+
+    public IActorRef? Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options) =>
+        reader.ReadString() is { } path ? system.Provider.ResolveActorRef(path) : null;
+}
+
+/// <summary>A slice as four elements of an array.</summary>
+internal sealed class SliceRangeFormatter : IMessagePackFormatter<SliceRange>
+{
+    public static readonly SliceRangeFormatter Instance = new();
+
+    public void Serialize(ref MessagePackWriter writer, SliceRange value, MessagePackSerializerOptions options)
+    {
+        writer.WriteArrayHeader(4);
+        writer.Write(value.First);
+        writer.Write(value.Last);
+        writer.Write(value.HasEmbedding);
+        writer.Write(value.HasHead);
+    }
+
+    public SliceRange Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options)
+    {
+        ControlFormat.ExpectArray(ref reader, 4, "a slice");
+        return new SliceRange(reader.ReadInt32(), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadBoolean());
+    }
+}
+
+/// <summary>A token and its log-probability as two elements of an array.</summary>
+internal sealed class TokenLogProbFormatter : IMessagePackFormatter<TokenLogProb>
+{
+    public static readonly TokenLogProbFormatter Instance = new();
+
+    public void Serialize(ref MessagePackWriter writer, TokenLogProb value, MessagePackSerializerOptions options)
+    {
+        writer.WriteArrayHeader(2);
+        writer.Write(value.Token);
+        writer.Write(value.LogProb);
+    }
+
+    public TokenLogProb Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options)
+    {
+        ControlFormat.ExpectArray(ref reader, 2, "a token's log-probability");
+        return new TokenLogProb(reader.ReadInt32(), reader.ReadSingle());
+    }
+}
+
+/// <summary>Sampling parameters as ten elements of an array.</summary>
+internal sealed class SamplingParametersFormatter : IMessagePackFormatter<SamplingParameters?>
+{
+    public static readonly SamplingParametersFormatter Instance = new();
+
+    public void Serialize(ref MessagePackWriter writer, SamplingParameters? value, MessagePackSerializerOptions options)
+    {
+        if (value is null)
+        {
+            writer.WriteNil();
+            return;
+        }
+
+        writer.WriteArrayHeader(10);
+        writer.Write(value.Temperature);
+        writer.Write(value.TopK);
+        writer.Write(value.TopP);
+        writer.Write(value.MinP);
+        writer.Write(value.RepetitionPenalty);
+        writer.Write(value.FrequencyPenalty);
+        writer.Write(value.PresencePenalty);
+        writer.WriteMapHeader(value.LogitBias.Count);
+        foreach ((int token, float bias) in value.LogitBias)
+        {
+            writer.Write(token);
+            writer.Write(bias);
+        }
+
+        writer.Write(value.Seed);
+        if (value.TopLogProbs is { } top)
+            writer.Write(top);
+        else
+            writer.WriteNil();
+    }
+
+    public SamplingParameters? Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options)
+    {
+        if (reader.TryReadNil())
+            return null;
+        ControlFormat.ExpectArray(ref reader, 10, "sampling parameters");
+        return new SamplingParameters
+        {
+            Temperature = reader.ReadSingle(),
+            TopK = reader.ReadInt32(),
+            TopP = reader.ReadSingle(),
+            MinP = reader.ReadSingle(),
+            RepetitionPenalty = reader.ReadSingle(),
+            FrequencyPenalty = reader.ReadSingle(),
+            PresencePenalty = reader.ReadSingle(),
+            LogitBias = ReadBias(ref reader),
+            Seed = reader.ReadUInt64(),
+            TopLogProbs = reader.TryReadNil() ? null : reader.ReadInt32(),
+        };
+    }
+
+    // The reader checks a map's count against the bytes that are left, so a lie cannot make this allocate much.
+    private static Dictionary<int, float> ReadBias(ref MessagePackReader reader)
+    {
+        var bias = new Dictionary<int, float>();
+        for (int left = reader.ReadMapHeader(); left > 0; left--)
+            bias[reader.ReadInt32()] = reader.ReadSingle();
+        return bias;
+    }
+}
+
+internal static class ControlFormat
+{
+    public static void ExpectArray(ref MessagePackReader reader, int count, string what)
+    {
+        int found = reader.ReadArrayHeader();
+        if (found != count)
+            throw new MessagePackSerializationException($"{what} has {count} elements, not {found}");
+    }
+}

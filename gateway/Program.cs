@@ -1,1 +1,3 @@
-return 0;
+using Llama3Cluster.Gateway.Cli;
+
+return await CommandLine.RunAsync(args).ConfigureAwait(false);

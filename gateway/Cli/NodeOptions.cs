@@ -1,0 +1,63 @@
+using System.CommandLine;
+using System.Net;
+using Llama3Cluster.Actors.Hosting;
+using Llama3Cluster.Gateway.Local;
+using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Shards.Files;
+
+namespace Llama3Cluster.Gateway.Cli;
+
+/// <summary>The options of processes that are nodes of a cluster.</summary>
+internal sealed class NodeOptions(string clusterFallback)
+{
+    public Option<string[]> Seeds { get; } = Opt.Repeated("--seed", "Cluster address of a running node to join; repeat it for more.", "HOST:PORT");
+
+    public Option<IPEndPoint> Cluster { get; } = Opt.Endpoint("--cluster", clusterFallback, "Where this node's control messages arrive. Loopback unless you say; port 0 takes a free one.");
+
+    public Option<IPEndPoint> Data { get; } = Opt.Endpoint("--data", "127.0.0.1:0", "Where activations from other nodes arrive.");
+
+    public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's.");
+
+    public Option<string?> Secret { get; } = Opt.OptionalText(
+        "--secret", $"Secret that nodes prove to each other on data links; better set as {Settings.EnvironmentPrefix}SECRET. Required beyond loopback.", "TEXT");
+
+    public void AddTo(Command command)
+    {
+        command.Add(Seeds);
+        command.Add(Cluster);
+        command.Add(Data);
+        command.Add(Memory);
+        command.Add(Secret);
+    }
+
+    /// <summary>The node's addresses and secret, checked.</summary>
+    public ClusterNodeOptions Read(ParseResult result, ModelFile model)
+    {
+        IPEndPoint cluster = result.GetValue(Cluster)!, data = result.GetValue(Data)!;
+        string secret = result.GetValue(Secret) ?? "";
+        foreach (IPEndPoint endpoint in (IPEndPoint[])[cluster, data])
+        {
+            if (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any))
+                throw new UsageException($"{endpoint} names no address that other nodes could dial; give the address of one of this machine's interfaces");
+            if (!IPAddress.IsLoopback(endpoint.Address) && secret.Length == 0)
+                throw new UsageException($"{endpoint} can be reached from other machines: set a secret for the data links ({Settings.EnvironmentPrefix}SECRET, the same on all nodes)");
+        }
+
+        return new ClusterNodeOptions { Cluster = cluster, Data = data, Seeds = result.GetValue(Seeds)!, Secret = secret, Model = model };
+    }
+
+    /// <summary>Makes so many devices that share this node's memory and cores.</summary>
+    public IReadOnlyList<StageDevice> CreateDevices(ParseResult result, ModelOptions model, int count)
+    {
+        long memory = result.GetValue(Memory) ?? Devices.DefaultMemory;
+        int threads = Devices.ThreadsFor(result.GetValue(model.Threads), count);
+        return
+        [
+            .. Enumerable.Range(0, count).Select(index =>
+            {
+                ComputeDevice device = Devices.Create(result.GetValue(model.Device)!, threads);
+                return new StageDevice(index, device, memory / count, Devices.NominalBytesPerSecond(threads));
+            }),
+        ];
+    }
+}

@@ -1,0 +1,40 @@
+using System.Globalization;
+using Llama3Cluster.Gateway.Cli;
+using Llama3Cluster.Kernels.Cpu;
+using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Kernels.Reference;
+using Llama3Cluster.Shards.Planning;
+
+namespace Llama3Cluster.Gateway.Local;
+
+/// <summary>Makes the devices that options name.</summary>
+internal static class Devices
+{
+    public const string Names = "auto|cpu|reference";
+
+    /// <summary>Makes one device.</summary>
+    /// <param name="name"><c>auto</c> and <c>cpu</c>: vectors on this machine's cores; <c>reference</c>: the scalar specification.</param>
+    /// <param name="threads">Threads of a CPU device.</param>
+    public static ComputeDevice Create(string name, int threads) => name switch
+    {
+        "auto" or "cpu" => new CpuDevice(threads),
+        "reference" => new ReferenceDevice(),
+        _ => throw new UsageException($"--device takes {Names}, not \"{name}\""),
+    };
+
+    /// <summary>Threads of each of so many devices: an equal share of the cores, unless a number is given.</summary>
+    public static int ThreadsFor(int? asked, int devices) => asked ?? Math.Max(1, Environment.ProcessorCount / Math.Max(devices, 1));
+
+    /// <summary>Memory that slices may use on this machine in all, if nothing is said: four fifths of what it has.</summary>
+    public static long DefaultMemory => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 5 * 4;
+
+    /// <summary>
+    /// What a CPU device of so many threads is taken to read a second. The planner needs ratios between devices only; machines
+    /// that differ otherwise can be told apart by their memory.
+    /// </summary>
+    public static double NominalBytesPerSecond(int threads) => 10e9 * threads;
+
+    /// <summary>Describes memory for people.</summary>
+    public static string Describe(ComputeDevice device, long memory) =>
+        string.Create(CultureInfo.InvariantCulture, $"{device.Name}, {ByteSize.Format(memory)}");
+}

@@ -1,0 +1,82 @@
+using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Kernels.Formats;
+using Llama3Cluster.Shards.Execution;
+using Llama3Cluster.Shards.Files;
+using Llama3Cluster.Shards.Slices;
+
+namespace Llama3Cluster.Gateway.Local;
+
+/// <summary>A model that the local commands run in this process: the file, a device, and a pipeline of slices on it.</summary>
+internal sealed class LocalModel : IDisposable
+{
+    private LocalModel(ModelFile file, ComputeDevice device, LocalPipeline pipeline)
+    {
+        File = file;
+        Device = device;
+        Pipeline = pipeline;
+    }
+
+    /// <summary>The model's file.</summary>
+    public ModelFile File { get; }
+
+    /// <summary>The device that all slices share: they run one after the other.</summary>
+    public ComputeDevice Device { get; }
+
+    /// <summary>The slices.</summary>
+    public LocalPipeline Pipeline { get; }
+
+    /// <summary>Opens and loads a model.</summary>
+    /// <param name="path">Its path.</param>
+    /// <param name="device">Name of the device.</param>
+    /// <param name="threads">Threads of a CPU device; null for all cores.</param>
+    /// <param name="stages">How many slices.</param>
+    /// <param name="sequences">Sequences at one time.</param>
+    /// <param name="context">Positions of each; null for the model's own.</param>
+    /// <param name="rows">Most rows of one step.</param>
+    /// <param name="logitRows">Most rows of one step whose logits are wanted.</param>
+    /// <param name="kvFormat">How keys and values are stored; null for what suits the weights.</param>
+    /// <param name="cancellationToken">Ends the loading early.</param>
+    public static LocalModel Load(
+        string path, string device, int? threads, int stages, int sequences, int? context, int rows, int logitRows,
+        KvFormat? kvFormat, CancellationToken cancellationToken)
+    {
+        ModelFile file = ModelFile.Open(path);
+        ComputeDevice? compute = null;
+        try
+        {
+            compute = Devices.Create(device, Devices.ThreadsFor(threads, 1));
+            int positions = context ?? file.Config.ContextLength;
+            var options = new SliceOptions(
+                rows, sequences, logitRows, positions, sequences * KvPool.BlocksFor(positions), kvFormat ?? DefaultKvFormat(file));
+            ComputeDevice shared = compute;
+            LocalPipeline pipeline = LoadingProgress.Show(
+                $"loading {file.Name}", report => LocalPipeline.Load(file, _ => shared, stages, options, progress: report, cancellationToken: cancellationToken));
+            return new LocalModel(file, compute, pipeline);
+        }
+        catch
+        {
+            compute?.Dispose();
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Single-precision weights get a single-precision cache, so that the result is theirs; others half precision.</summary>
+    public static KvFormat DefaultKvFormat(ModelFile file) =>
+        file.Tensor(TensorRole.Query).Format == WeightFormat.F32 ? KvFormat.F32 : KvFormat.F16;
+
+    /// <summary>The blocks of a sequence when every sequence has its own contiguous share.</summary>
+    public int[] BlocksOf(int sequence)
+    {
+        int share = Pipeline.Options.KvBlocks / Pipeline.Options.MaxSequences;
+        return [.. Enumerable.Range(sequence * share, share)];
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Pipeline.Dispose();
+        Device.Dispose();
+        File.Dispose();
+    }
+}

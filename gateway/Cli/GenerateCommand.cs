@@ -50,8 +50,9 @@ internal static class GenerateCommand
     private static int Run(
         ModelOptions options, ParseResult result, Prompt prompt, bool printIds, int maxTokens, SamplingParameters sampling, int stages, CancellationToken cancellation)
     {
-        ModelTokenizer tokenizer = TokenizerLoader.Load(options.PathOf(result));
-        int[] tokens = tokenizer.Encode(prompt);
+        // Ids in and ids out need no tokenizer, so that a model without one can be compared with other implementations.
+        ModelTokenizer? tokenizer = printIds && prompt is Prompt.Tokens ? null : TokenizerLoader.Load(options.PathOf(result));
+        int[] tokens = prompt is Prompt.Tokens given && tokenizer is null ? [.. given.Ids] : tokenizer!.Encode(prompt);
         using LocalModel model = options.Load(result, stages, 1, null, ChunkRows, 1, cancellation);
         int context = model.File.Config.ContextLength;
         if (tokens.Length >= context)
@@ -60,7 +61,7 @@ internal static class GenerateCommand
         Console.OutputEncoding = Encoding.UTF8;
         if (prompt is Prompt.Text text && !printIds)
             Console.Write(text.Value);
-        var stream = new TextStream(tokenizer);
+        TextStream? stream = printIds ? null : new TextStream(tokenizer!);
         var generation = new LocalGeneration(model, tokens, sampling);
         long started = Stopwatch.GetTimestamp(), first = 0;
         int count = 0, limit = Math.Min(maxTokens, context - tokens.Length);
@@ -69,12 +70,12 @@ internal static class GenerateCommand
             int token = generation.Next();
             if (count == 0)
                 first = Stopwatch.GetTimestamp();
-            if (!printIds && tokenizer.EndTokens.Contains(token))
+            if (stream is not null && tokenizer!.EndTokens.Contains(token))
                 break;
-            Console.Write(printIds ? FormattableString.Invariant($"{token} ") : stream.Append(token));
+            Console.Write(stream?.Append(token) ?? FormattableString.Invariant($"{token} "));
         }
 
-        Console.WriteLine(stream.Flush());
+        Console.WriteLine(stream?.Flush());
         double toFirst = Stopwatch.GetElapsedTime(started, first).TotalSeconds, after = Stopwatch.GetElapsedTime(first).TotalSeconds;
         Console.Error.WriteLine(FormattableString.Invariant(
             $"[{tokens.Length} prompt tokens, first token after {1000 * toFirst:0} ms; {count} tokens, {(count > 1 ? (count - 1) / after : 0):0.0} a second; {model.Device.Name}]"));

@@ -4,10 +4,10 @@ namespace Llama3Cluster.Gateway.Tokenizers;
 
 /// <summary>
 /// Llama 3's chat format: the start token, then every message as
-/// <c>&lt;|start_header_id|&gt;role&lt;|end_header_id|&gt;\n\ncontent&lt;|eot_id|&gt;</c> with the content trimmed, then the header
-/// of the assistant's turn. It is written here because a file's own template is a program from whoever made the file, and never
-/// run. The date preamble and the tool instructions of Llama 3.1's template are no part of it: a client that wants them writes a
-/// system message. Headers and contents are encoded as plain text, so that no content can close its turn.
+/// <c>&lt;|start_header_id|&gt;role&lt;|end_header_id|&gt;\n\ncontent&lt;|eot_id|&gt;</c> with the content trimmed, then the
+/// header of the assistant's turn. It is written here because a file's own template is a program from whoever made the file,
+/// and never run. The date preamble and the tool instructions of Llama 3.1's template are no part of it: a client that wants
+/// them writes a system message. Headers and contents are encoded as plain text, so that no content can close its turn.
 /// </summary>
 public sealed class Llama3ChatFormat
 {
@@ -52,7 +52,9 @@ public sealed class Llama3ChatFormat
         for (int index = 0; index < messages.Count; index++)
         {
             (string role, string content) = messages[index];
-            AppendHeader(HeaderOf(role, index), "\n\n" + Trim(content ?? throw new PromptException($"Message {index} has no content.")), tokens);
+            if (content is null)
+                throw new PromptException($"Message {index} has no content.");
+            AppendHeader(HeaderOf(role, index), "\n\n" + Trim(content), tokens);
             tokens.Add(_endOfTurn);
         }
 
@@ -68,7 +70,7 @@ public sealed class Llama3ChatFormat
         tokens.AddRange(_encodeText(text));
     }
 
-    /// <summary>What the role is called in a header: Llama 3.1 was trained to read a tool's output under <c>ipython</c>.</summary>
+    /// <summary>What the role is called in a header: Llama 3.1 learned to read a tool's output under <c>ipython</c>.</summary>
     private static string HeaderOf(string role, int index) => role switch
     {
         "system" or "user" or "assistant" => role,
@@ -76,7 +78,7 @@ public sealed class Llama3ChatFormat
         _ => throw new PromptException($"Message {index} has the role '{role}'; the roles are system, user, assistant and tool."),
     };
 
-    /// <summary>Trims what the template's <c>trim</c> does: Python's white space, which counts four control characters more.</summary>
+    /// <summary>Trims as the template's <c>trim</c> does: Python counts four control characters more as white space.</summary>
     private static string Trim(string content)
     {
         int start = 0;

@@ -1,4 +1,3 @@
-using System.Text;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Tokenizers.Bpe;
 
@@ -38,7 +37,7 @@ public sealed class ModelTokenizer : ITokenizer
 
     /// <summary>
     /// Whether encoding puts a space before a text, so that decoding a text from its first token takes one away (SentencePiece
-    /// vocabularies). Text that continues a prompt keeps its space.
+    /// vocabularies). Text that continues a prompt keeps its space: see <see cref="TextStream"/>.
     /// </summary>
     public bool StripsLeadingSpace { get; }
 
@@ -72,17 +71,6 @@ public sealed class ModelTokenizer : ITokenizer
         ArgumentOutOfRangeException.ThrowIfNegative(token);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(token, VocabularySize);
         return _vocabulary.Bytes(token);
-    }
-
-    /// <summary>The text of tokens from its beginning on; special tokens are left out, bytes that are no UTF-8 become U+FFFD.</summary>
-    public string Decode(IEnumerable<int> tokens)
-    {
-        ArgumentNullException.ThrowIfNull(tokens);
-        var stream = new TextStream(this, atTextStart: true);
-        var text = new StringBuilder();
-        foreach (int token in tokens)
-            text.Append(stream.Append(token));
-        return text.Append(stream.Flush()).ToString();
     }
 
     private int[] EncodePrompt(Prompt.Text prompt)

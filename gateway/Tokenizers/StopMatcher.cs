@@ -77,7 +77,7 @@ internal sealed class StopMatcher
             return Length == Stop.Length;
         }
 
-        /// <summary>For each prefix, its longest proper border: what is left of a match when the next character fails it.</summary>
+        /// <summary>The longest proper border of each prefix: what is left of a match when the next character fails it.</summary>
         private static int[] Borders(string text)
         {
             var borders = new int[text.Length];

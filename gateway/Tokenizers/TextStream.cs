@@ -37,10 +37,25 @@ public sealed class TextStream
     /// <summary>The stop string that was met; null if none was.</summary>
     public string? MatchedStop => _stops.Matched;
 
+    /// <summary>
+    /// The text of tokens from its start on; special tokens are left out, bytes that are no UTF-8 become U+FFFD.
+    /// </summary>
+    public static string Decode(ITokenizer tokenizer, IEnumerable<int> tokens)
+    {
+        ArgumentNullException.ThrowIfNull(tokens);
+        var stream = new TextStream(tokenizer, atTextStart: true);
+        var text = new StringBuilder();
+        foreach (int token in tokens)
+            text.Append(stream.Append(token));
+        return text.Append(stream.Flush()).ToString();
+    }
+
     /// <summary>Takes the next token and gives the text that is certain now, often none.</summary>
     public string Append(int token) => Advance(_tokenizer.DecodeBytes(token).Span, flush: false);
 
-    /// <summary>Ends the text and gives what was held back: the start of a stop string that never came, bytes of a broken character.</summary>
+    /// <summary>
+    /// Ends the text and gives what was held back: the start of a stop string that never came, bytes of a broken character.
+    /// </summary>
     public string Flush()
     {
         string text = Advance([], flush: true);

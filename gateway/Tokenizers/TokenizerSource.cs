@@ -8,4 +8,7 @@ public enum TokenizerSource
 
     /// <summary>Hugging Face's tokenizer.json.</summary>
     TokenizerJson,
+
+    /// <summary>The vocabulary in a GGUF file.</summary>
+    Gguf,
 }

@@ -29,12 +29,19 @@ internal sealed class Vocabulary
     /// <summary>Whether the id stands for text.</summary>
     public bool IsText(int token) => token >= 0 && token < Size && _pieces[token] is not null;
 
+    /// <summary>The id of a special token that the model cannot do without.</summary>
+    /// <param name="name">The token.</param>
+    /// <param name="namedBy">The file that names it.</param>
+    public int RequireSpecial(string name, string namedBy) => _special.TryGetValue(name, out int id)
+        ? id
+        : throw new ModelFileException($"{namedBy}: the start token {name} is not among the special tokens of {_source}");
+
     /// <summary>Adds a token of text.</summary>
     public void AddText(int id, byte[] bytes)
     {
         Reserve(id);
         if (_pieces[id] is not null || _specialIds.Contains(id))
-            throw new ModelFileException($"{_source}: two tokens have the id {id}.");
+            throw new ModelFileException($"{_source}: two tokens have the id {id}");
         _pieces[id] = bytes;
     }
 
@@ -43,15 +50,15 @@ internal sealed class Vocabulary
     {
         Reserve(id);
         if (_pieces[id] is not null || !_specialIds.Add(id))
-            throw new ModelFileException($"{_source}: the special token {name} has the id {id} of another token.");
+            throw new ModelFileException($"{_source}: the special token {name} has the id {id} of another token");
         if (!_special.TryAdd(name, id))
-            throw new ModelFileException($"{_source}: the special token {name} has the ids {_special[name]} and {id}.");
+            throw new ModelFileException($"{_source}: the special token {name} has the ids {_special[name]} and {id}");
     }
 
     private void Reserve(int id)
     {
         if (id is < 0 or >= MaximumSize)
-            throw new ModelFileException($"{_source}: token id {id} is outside 0 to {MaximumSize - 1}.");
+            throw new ModelFileException($"{_source}: token id {id} is outside 0 to {MaximumSize - 1}");
         while (_pieces.Count <= id)
             _pieces.Add(null);
     }

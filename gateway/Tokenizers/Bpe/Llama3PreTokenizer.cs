@@ -74,12 +74,14 @@ public sealed class Llama3PreTokenizer : PreTokenizer
             return 0;
         if (text[1] is 's' or 'S' or '\u017F' or 't' or 'T' or 'm' or 'M' or 'd' or 'D')
             return 2;
-        if (text.Length > 2 && (text[1], text[2]) is ('r' or 'R', 'e' or 'E') or ('v' or 'V', 'e' or 'E') or ('l' or 'L', 'l' or 'L'))
-            return 3;
-        return 0;
+        if (text.Length == 2)
+            return 0;
+        return (text[1], text[2]) is ('r' or 'R' or 'v' or 'V', 'e' or 'E') or ('l' or 'L', 'l' or 'L') ? 3 : 0;
     }
 
-    /// <summary>\s*[\r\n]+ up to the last line end of the run; else \s+(?!\S), which leaves one for the next word; else \s+.</summary>
+    /// <summary>
+    /// \s*[\r\n]+ up to the last line end of the run; else \s+(?!\S), which leaves one for the next word; else \s+.
+    /// </summary>
     private static int WhiteSpace(ReadOnlySpan<char> text)
     {
         int end = 0;

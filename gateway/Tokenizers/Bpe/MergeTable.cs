@@ -18,9 +18,8 @@ internal sealed class MergeTable
     /// <summary>Adds a pair; a pair that is named twice keeps its last rank, as Hugging Face's reader has it.</summary>
     public void Add(int left, int right, int rank, int token) => _merges[Pair(left, right)] = new Merge(rank, token);
 
-    public bool TryGet(ulong pair, out Merge merge) => _merges.TryGetValue(pair, out merge);
-
-    public static ulong Pair(int left, int right) => ((ulong)(uint)left << 32) | (uint)right;
+    /// <summary>Finds the merge of a pair.</summary>
+    public bool TryGet(int left, int right, out Merge merge) => _merges.TryGetValue(Pair(left, right), out merge);
 
     /// <summary>The merges of a vocabulary of byte strings in which a token's id is its rank.</summary>
     public static MergeTable FromRanks(IReadOnlyList<byte[]> tokens, ByteStringMap ids)
@@ -73,4 +72,10 @@ internal sealed class MergeTable
             return consumed == text.Length;
         }
     }
+
+    /// <summary>
+    /// A key for a pair. The multiplication by an odd number is one to one; without it the dictionary's hash, which is the
+    /// exclusive or of both halves, would be 0 for every pair of equal symbols, and long runs of one character very slow.
+    /// </summary>
+    private static ulong Pair(int left, int right) => (((ulong)(uint)left << 32) | (uint)right) * 0x9E3779B97F4A7C15;
 }

@@ -10,41 +10,40 @@ namespace Llama3Cluster.Gateway.Tokenizers.Bpe;
 internal sealed class PairMerger(MergeTable table)
 {
     private const int Removed = int.MinValue;
+    private const int NoMerge = -1;
 
-    // Element: the pair that was seen. Priority: its rank, then its position.
-    private readonly PriorityQueue<ulong, ulong> _candidates = new();
+    // Positions, in the order of their rank and then from left to right: both are in the priority.
+    private readonly PriorityQueue<int, ulong> _candidates = new();
     private int[] _next = [];
     private int[] _previous = [];
+
+    // The merge of the pair that starts at each position now: its rank, and the token it makes.
+    private int[] _rank = [];
+    private int[] _token = [];
 
     /// <summary>Merges in place.</summary>
     /// <returns>How many symbols are left; they lie at the start of the span.</returns>
     public int Merge(Span<int> symbols)
     {
-        if (symbols.Length < 2)
-            return symbols.Length;
-
         Link(symbols.Length);
-        for (int position = 0; position < symbols.Length - 1; position++)
+        for (int position = 0; position < symbols.Length; position++)
             Offer(symbols, position);
 
-        while (_candidates.TryDequeue(out ulong pair, out ulong priority))
+        while (_candidates.TryDequeue(out int left, out ulong priority))
         {
-            int left = (int)(uint)priority;
-            int right = _next[left];
-
             // A candidate is stale once one of its symbols has been merged with another neighbour.
-            if (right == symbols.Length || MergeTable.Pair(symbols[left], symbols[right]) != pair)
+            if (_rank[left] != (int)(priority >> 32))
                 continue;
 
-            table.TryGet(pair, out MergeTable.Merge merge);
-            symbols[left] = merge.Token;
+            int right = _next[left];
+            symbols[left] = _token[left];
             symbols[right] = Removed;
+            _rank[right] = NoMerge;
             Unlink(right, symbols.Length);
 
+            Offer(symbols, left);
             if (_previous[left] >= 0)
                 Offer(symbols, _previous[left]);
-            if (_next[left] < symbols.Length)
-                Offer(symbols, left);
         }
 
         return Compact(symbols);
@@ -56,6 +55,8 @@ internal sealed class PairMerger(MergeTable table)
         {
             _next = new int[count];
             _previous = new int[count];
+            _rank = new int[count];
+            _token = new int[count];
         }
 
         for (int position = 0; position < count; position++)
@@ -74,11 +75,20 @@ internal sealed class PairMerger(MergeTable table)
             _previous[next] = previous;
     }
 
+    /// <summary>Notes the merge of a symbol with its right neighbour, if there is one.</summary>
     private void Offer(Span<int> symbols, int position)
     {
-        ulong pair = MergeTable.Pair(symbols[position], symbols[_next[position]]);
-        if (table.TryGet(pair, out MergeTable.Merge merge))
-            _candidates.Enqueue(pair, ((ulong)(uint)merge.Rank << 32) | (uint)position);
+        int right = _next[position];
+        if (right < symbols.Length && table.TryGet(symbols[position], symbols[right], out MergeTable.Merge merge))
+        {
+            _rank[position] = merge.Rank;
+            _token[position] = merge.Token;
+            _candidates.Enqueue(position, ((ulong)(uint)merge.Rank << 32) | (uint)position);
+        }
+        else
+        {
+            _rank[position] = NoMerge;
+        }
     }
 
     private static int Compact(Span<int> symbols)

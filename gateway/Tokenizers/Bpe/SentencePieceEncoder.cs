@@ -7,7 +7,8 @@ namespace Llama3Cluster.Gateway.Tokenizers.Bpe;
 /// <summary>
 /// SentencePiece's form of BPE: spaces become U+2581, the text starts with one, merges cross words, and a character that is no
 /// token becomes the tokens of its bytes or the unknown token. The normalizer is Microsoft.ML.Tokenizers' own; the rest is
-/// not, because its <c>BpeTokenizer</c> knows no byte tokens and its <c>LlamaTokenizer</c> reads neither tokenizer.json nor GGUF.
+/// not, because its <c>BpeTokenizer</c> knows no byte tokens, and its <c>LlamaTokenizer</c> reads neither tokenizer.json nor GGUF
+/// and takes any of several equal merges where SentencePiece takes the leftmost.
 /// </summary>
 /// <param name="options">The vocabulary and its rules.</param>
 internal sealed class SentencePieceEncoder(SentencePieceOptions options) : ITextEncoder
@@ -62,7 +63,11 @@ internal sealed class SentencePieceEncoder(SentencePieceOptions options) : IText
     }
 
     private static SentencePieceNormalizer Normalizer(bool addDummyPrefix) => new(
-        removeExtraWhiteSpaces: false, addDummyPrefix, escapeWhiteSpaces: true, treatWhitespaceAsSuffix: false, specialTokens: null);
+        removeExtraWhiteSpaces: false,
+        addDummyPrefix,
+        escapeWhiteSpaces: true,
+        treatWhitespaceAsSuffix: false,
+        specialTokens: null);
 }
 
 /// <summary>When a space is put before a text.</summary>

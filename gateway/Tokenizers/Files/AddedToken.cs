@@ -1,3 +1,4 @@
+using System.Text;
 using Llama3Cluster.Shards.Files;
 
 namespace Llama3Cluster.Gateway.Tokenizers.Files;
@@ -13,7 +14,7 @@ internal sealed record AddedToken(int Id, string Content, bool Special)
     {
         string content = entry["content"].AsString();
         if (content.Length == 0)
-            throw new ModelFileException($"{entry.Path} is an empty token.");
+            throw new ModelFileException($"{entry.Path} is an empty token");
 
         bool special = entry["special"].AsBoolean(absent: false) || Llama3SpecialTokens.IsControl(content);
         if (!special)
@@ -48,9 +49,12 @@ internal sealed record AddedToken(int Id, string Content, bool Special)
             }
             else
             {
-                vocabulary.AddText(token.Id, System.Text.Encoding.UTF8.GetBytes(token.Content));
+                vocabulary.AddText(token.Id, Encoding.UTF8.GetBytes(token.Content));
                 if (!inText.TryAdd(token.Content, token.Id))
-                    throw new ModelFileException($"The added token {token.Content} has the ids {inText[token.Content]} and {token.Id}.");
+                {
+                    throw new ModelFileException(
+                        $"the added token {token.Content} has the ids {inText[token.Content]} and {token.Id}");
+                }
             }
         }
 

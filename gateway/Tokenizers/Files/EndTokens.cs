@@ -28,7 +28,11 @@ internal static class EndTokens
             {
                 int id = item.AsInt32();
                 if (id < 0 || id >= vocabulary.Size)
-                    throw new ModelFileException($"{item.Path} is {id}, which is outside the vocabulary, 0 to {vocabulary.Size - 1}.");
+                {
+                    throw new ModelFileException(
+                        $"{item.Path} is {id}, which is outside the vocabulary, 0 to {vocabulary.Size - 1}");
+                }
+
                 ends.Add(id);
             }
         }

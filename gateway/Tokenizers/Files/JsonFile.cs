@@ -6,6 +6,8 @@ namespace Llama3Cluster.Gateway.Tokenizers.Files;
 /// <summary>A JSON file of a model's folder, parsed.</summary>
 internal sealed class JsonFile : IDisposable
 {
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
     private readonly JsonDocument _document;
 
     private JsonFile(JsonDocument document, string name)
@@ -22,10 +24,11 @@ internal sealed class JsonFile : IDisposable
         byte[] bytes = BoundedFile.Read(path);
         try
         {
-            return new JsonFile(JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false }), Path.GetFileName(path));
+            return new JsonFile(JsonDocument.Parse(bytes, Strict), Path.GetFileName(path));
         }
-        catch (JsonException exception)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
+            // The check for duplicate keys reports a key that is not Unicode as an invalid operation.
             throw new ModelFileException($"{path} is not valid JSON: {exception.Message}", exception);
         }
     }
@@ -69,7 +72,7 @@ internal readonly struct JsonValue(JsonElement element, string path)
         }
         catch (InvalidOperationException exception)
         {
-            throw new ModelFileException($"{path} is not valid Unicode.", exception);
+            throw new ModelFileException($"{path} is not valid Unicode", exception);
         }
     }
 
@@ -78,7 +81,7 @@ internal readonly struct JsonValue(JsonElement element, string path)
         Require(JsonValueKind.Number);
         return element.TryGetInt32(out int value)
             ? value
-            : throw new ModelFileException($"{path} is {element.GetRawText()}, where a 32-bit integer is expected.");
+            : throw new ModelFileException($"{path} is {element.GetRawText()}, where a 32-bit integer is expected");
     }
 
     /// <summary>A boolean, or what an absent one means.</summary>
@@ -122,13 +125,13 @@ internal readonly struct JsonValue(JsonElement element, string path)
         foreach ((string name, _) in Members())
         {
             if (!names.Contains(name))
-                throw new ModelFileException($"{path}.{name} is not supported.");
+                throw new ModelFileException($"{path}.{name} is not supported");
         }
     }
 
     /// <summary>The error for something that is well-formed and unknown here.</summary>
     public ModelFileException Unsupported(string supported) =>
-        new($"{path} is {Excerpt()}, which is not supported; supported is {supported}.");
+        new($"{path} is {Excerpt()}, which is not supported; supported is {supported}");
 
     private void Require(JsonValueKind kind)
     {
@@ -136,8 +139,7 @@ internal readonly struct JsonValue(JsonElement element, string path)
             throw Unexpected(kind.ToString().ToLowerInvariant());
     }
 
-    private ModelFileException Unexpected(string expected) =>
-        IsNull ? new($"{path} is missing; expected is a value of the kind {expected}.") : new($"{path} is {Excerpt()}, where a value of the kind {expected} is expected.");
+    private ModelFileException Unexpected(string expected) => new($"{path} is {Excerpt()}, where {expected} is expected");
 
     private string Excerpt()
     {
@@ -153,7 +155,7 @@ internal readonly struct JsonValue(JsonElement element, string path)
         }
         catch (InvalidOperationException exception)
         {
-            throw new ModelFileException($"{path} has a name that is not valid Unicode.", exception);
+            throw new ModelFileException($"{path} has a name that is not valid Unicode", exception);
         }
     }
 }

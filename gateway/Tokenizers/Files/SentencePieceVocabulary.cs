@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using Llama3Cluster.Gateway.Tokenizers.Bpe;
@@ -30,7 +31,7 @@ internal sealed class SentencePieceVocabulary(string source)
         }
 
         Vocabulary.AddText(id, Encoding.UTF8.GetBytes(piece.Replace(SentencePieceOptions.Space, ' ')));
-        if (Rune.DecodeFromUtf16(piece, out Rune rune, out int length) == System.Buffers.OperationStatus.Done && length == piece.Length)
+        if (Rune.DecodeFromUtf16(piece, out Rune rune, out int length) == OperationStatus.Done && length == piece.Length)
             _characters.TryAdd(rune, id);
     }
 

@@ -20,19 +20,10 @@ internal static class TiktokenFile
     /// <summary>Llama 3's longest token has 128 bytes.</summary>
     private const int MaximumTokenLength = 1024;
 
-    /// <summary>Whether a file is in this form rather than in SentencePiece's, which has the same name and begins with a field tag.</summary>
-    public static bool IsTiktoken(string path)
-    {
-        try
-        {
-            using FileStream stream = File.OpenRead(path);
-            return stream.ReadByte() != '\n';
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw new ModelFileException($"{path} cannot be read: {exception.Message}", exception);
-        }
-    }
+    /// <summary>
+    /// Whether a file is in this form rather than in SentencePiece's, which has the same name and begins with a field tag.
+    /// </summary>
+    public static bool IsTiktoken(string path) => !BoundedFile.StartsWith(path, "\n"u8.ToArray());
 
     public static ModelTokenizer Load(string path)
     {
@@ -42,7 +33,7 @@ internal static class TiktokenFile
         for (int rank = 0; rank < tokens.Count; rank++)
         {
             if (!ids.TryAdd(tokens[rank], rank))
-                throw new ModelFileException($"{Name}: the token of rank {rank} has another rank too.");
+                throw new ModelFileException($"{Name}: the token of rank {rank} has another rank too");
         }
 
         RequireAllBytes(ids);
@@ -59,7 +50,9 @@ internal static class TiktokenFile
         var longPreTokens = new Lazy<ByteLevelEncoder>(
             () => new ByteLevelEncoder(preTokenizer, ids, MergeTable.FromRanks(tokens, ids), ignoreMerges: true));
 
-        int? start = config.AddStartToken == false ? null : StartToken(config, vocabulary);
+        int? start = config.AddStartToken == false
+            ? null
+            : vocabulary.RequireSpecial(config.StartToken ?? Llama3SpecialTokens.BeginOfText, TokenizerConfigFile.Name);
         return new ModelTokenizer(
             vocabulary,
             AddedTokenEncoder.Wrap(new TiktokenEncoder(library, longPreTokens), inText),
@@ -90,8 +83,10 @@ internal static class TiktokenFile
 
             if (length is 0 or > MaximumTokenLength)
                 throw BadLine(tokens.Count, $"has a token of {length} bytes; one has 1 to {MaximumTokenLength}");
-            if (!int.TryParse(line[(space + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int rank) || rank != tokens.Count)
-                throw BadLine(tokens.Count, $"has the rank '{Encoding.Latin1.GetString(line[(space + 1)..])}', where {tokens.Count} is expected");
+
+            ReadOnlySpan<byte> number = line[(space + 1)..];
+            if (!int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int rank) || rank != tokens.Count)
+                throw BadLine(tokens.Count, $"has the rank '{Excerpt(number)}', where {tokens.Count} is expected");
 
             tokens.Add(token[..length]);
         }
@@ -103,19 +98,13 @@ internal static class TiktokenFile
     {
         int missing = Array.IndexOf(ids.SingleBytes(), -1);
         if (missing >= 0)
-            throw new ModelFileException($"{Name}: no token for the byte 0x{missing:X2}; every text must be encodable.");
+            throw new ModelFileException($"{Name}: no token for the byte 0x{missing:X2}; every text must be encodable");
     }
 
     private static IEnumerable<AddedToken> AfterRanks(int ranks) =>
         Llama3SpecialTokens.AfterRanks.Select((name, index) => new AddedToken(ranks + index, name, Special: true));
 
-    private static int StartToken(TokenizerConfigFile config, Vocabulary vocabulary)
-    {
-        string name = config.StartToken ?? Llama3SpecialTokens.BeginOfText;
-        return vocabulary.Special.TryGetValue(name, out int id)
-            ? id
-            : throw new ModelFileException($"{Name}: the start token {name} is not among the special tokens.");
-    }
+    private static string Excerpt(ReadOnlySpan<byte> text) => Encoding.Latin1.GetString(text[..Math.Min(text.Length, 40)]);
 
-    private static ModelFileException BadLine(int index, string problem) => new($"{Name}: line {index + 1} {problem}.");
+    private static ModelFileException BadLine(int index, string problem) => new($"{Name}: line {index + 1} {problem}");
 }

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Llama3Cluster.Gateway.Tokenizers.Files;
 
-/// <summary>What is taken from tokenizer_config.json; a file that is not there says nothing. Its chat template is never read.</summary>
+/// <summary>
+/// What is taken from tokenizer_config.json; a file that is not there says nothing. Its chat template is never read.
+/// </summary>
 internal sealed record TokenizerConfigFile
 {
     /// <summary>The file's name.</summary>
@@ -47,7 +49,7 @@ internal sealed record TokenizerConfigFile
         foreach ((string id, JsonValue token) in tokens.Members())
         {
             if (!int.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
-                throw new Shards.Files.ModelFileException($"{tokens.Path} has the token id '{id}', which is no number.");
+                throw new Shards.Files.ModelFileException($"{tokens.Path} has the token id '{id}', which is no number");
             yield return AddedToken.Read(number, token, normalizes: false);
         }
     }

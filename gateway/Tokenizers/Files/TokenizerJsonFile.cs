@@ -1,4 +1,4 @@
-using Llama3Cluster.Shards.Files;
+using Llama3Cluster.Gateway.Tokenizers.Bpe;
 
 namespace Llama3Cluster.Gateway.Tokenizers.Files;
 
@@ -17,20 +17,19 @@ internal static class TokenizerJsonFile
         using JsonFile file = JsonFile.Open(path);
         JsonValue root = file.Root;
         root.AllowOnly(
-            "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
+            "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder",
+            "model");
 
-        string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         TokenizerConfigFile config = TokenizerConfigFile.Read(folder);
         var model = TokenizerJsonModel.Read(root);
         TokenizerJsonPipeline pipeline = TokenizerJsonPipeline.Read(root);
-        (Vocabulary vocabulary, Bpe.ITextEncoder encoder) = pipeline.ByteLevel ? model.ByteLevel() : model.SentencePiece(pipeline);
+        (Vocabulary vocabulary, ITextEncoder encoder) = pipeline.ByteLevel ? model.ByteLevel() : model.SentencePiece(pipeline);
 
         int? start = TokenizerJsonTemplate.StartToken(root["post_processor"], vocabulary);
         if (root["post_processor"].IsNull && config is { AddStartToken: true, StartToken: { } name })
         {
-            start = vocabulary.Special.TryGetValue(name, out int id)
-                ? id
-                : throw new ModelFileException($"{TokenizerConfigFile.Name}: the start token {name} is not among the special tokens.");
+            start = vocabulary.RequireSpecial(name, TokenizerConfigFile.Name);
         }
 
         return new ModelTokenizer(

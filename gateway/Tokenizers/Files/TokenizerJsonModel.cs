@@ -36,7 +36,8 @@ internal sealed class TokenizerJsonModel
             tokens.Add(token, id.AsInt32());
 
         var added = new List<AddedToken>();
-        bool normalizes = !root["normalizer"].IsNull || (root["pre_tokenizer"] is { IsNull: false } pre && pre["type"].AsString() == "Metaspace");
+        bool normalizes = !root["normalizer"].IsNull
+            || (root["pre_tokenizer"] is { IsNull: false } preTokenizer && preTokenizer["type"].AsString() == "Metaspace");
         JsonValue entries = root["added_tokens"];
         foreach (JsonValue entry in entries.IsNull ? [] : entries.Items())
         {
@@ -45,7 +46,10 @@ internal sealed class TokenizerJsonModel
 
             // Added tokens may be part of the vocabulary too; they leave it, as no merge may make them.
             if (tokens.Remove(token.Content, out int id) && id != token.Id)
-                throw new ModelFileException($"{entry.Path}: {token.Content} has the id {token.Id} here and {id} in the vocabulary.");
+            {
+                throw new ModelFileException(
+                    $"{entry.Path}: {token.Content} has the id {token.Id} here and {id} in the vocabulary");
+            }
         }
 
         return new TokenizerJsonModel(model, tokens, added);
@@ -62,14 +66,18 @@ internal sealed class TokenizerJsonModel
         foreach ((string token, int id) in _tokens)
         {
             byte[] bytes = ByteLevelAlphabet.Decode(token)
-                ?? throw new ModelFileException($"{_model.Path}.vocab: the token '{token}' (id {id}) is not in the byte-level alphabet.");
+                ?? throw new ModelFileException(
+                    $"{_model.Path}.vocab: the token '{token}' (id {id}) is not in the byte-level alphabet");
             vocabulary.AddText(id, bytes);
             ids.TryAdd(bytes, id);
         }
 
         int missing = Array.IndexOf(ids.SingleBytes(), -1);
         if (missing >= 0)
-            throw new ModelFileException($"{_model.Path}.vocab has no token for the byte 0x{missing:X2}; every text must be encodable.");
+        {
+            throw new ModelFileException(
+                $"{_model.Path}.vocab has no token for the byte 0x{missing:X2}; every text must be encodable");
+        }
 
         Dictionary<string, int> inText = AddedToken.AddAll(_added, vocabulary);
         var encoder = new ByteLevelEncoder(
@@ -90,7 +98,10 @@ internal sealed class TokenizerJsonModel
 
         Dictionary<string, int> inText = AddedToken.AddAll(_added, pieces.Vocabulary);
         if (inText.Count > 0 && pipeline.PrefixFirstOnly)
-            throw new ModelFileException($"{TokenizerJsonFile.Name}: prepend_scheme 'first' is not supported beside added tokens that are not special.");
+        {
+            throw new ModelFileException($"{TokenizerJsonFile.Name}: prepend_scheme 'first' is not supported beside added tokens "
+                + "that are not special");
+        }
 
         var encoder = new SentencePieceEncoder(new SentencePieceOptions
         {
@@ -110,10 +121,14 @@ internal sealed class TokenizerJsonModel
         if (name.IsNull && pieces.HasAllBytes)
             return null;
         if (name.IsNull)
-            throw new ModelFileException($"{_model.Path} has neither an unk_token nor a token for every byte; every text must be encodable.");
+        {
+            throw new ModelFileException($"{_model.Path} has neither an unk_token nor a token for every byte; every text must be "
+                + "encodable");
+        }
 
-        AddedToken? added = _added.Find(token => token.Content == name.AsString());
-        return added?.Id ?? (_tokens.TryGetValue(name.AsString(), out int id) ? id : throw name.Unsupported("a token of the vocabulary"));
+        if (_added.Find(token => token.Content == name.AsString()) is { } added)
+            return added.Id;
+        return _tokens.TryGetValue(name.AsString(), out int id) ? id : throw name.Unsupported("a token of the vocabulary");
     }
 
     private MergeTable ReadMerges()
@@ -126,7 +141,8 @@ internal sealed class TokenizerJsonModel
             if (!_tokens.TryGetValue(left, out int leftId) || !_tokens.TryGetValue(right, out int rightId)
                 || !_tokens.TryGetValue(left + right, out int token))
             {
-                throw new ModelFileException($"{merge.Path}: '{left}' and '{right}' make '{left + right}', and not all three are in the vocabulary.");
+                throw new ModelFileException(
+                    $"{merge.Path}: '{left}' and '{right}' make '{left + right}', and not all three are in the vocabulary");
             }
 
             table.Add(leftId, rightId, rank++, token);

@@ -24,7 +24,7 @@ internal sealed record TokenizerJsonPipeline(bool ByteLevel, DummyPrefix Prefix,
             if (!normalizer.IsNull)
                 throw normalizer.Unsupported("none beside a byte-level decoder");
             RequireLlama3Split(preTokenizer);
-            return new TokenizerJsonPipeline(ByteLevel: true, DummyPrefix.Never, PrefixFirstOnly: false, StripsLeadingSpace: false);
+            return new TokenizerJsonPipeline(true, DummyPrefix.Never, PrefixFirstOnly: false, StripsLeadingSpace: false);
         }
 
         (DummyPrefix prefix, bool firstOnly) = preTokenizer.IsNull
@@ -61,7 +61,8 @@ internal sealed record TokenizerJsonPipeline(bool ByteLevel, DummyPrefix Prefix,
         if (normalizer.IsNull)
             throw normalizer.Unsupported(Supported);
 
-        List<JsonValue> steps = normalizer["type"].AsString() == "Sequence" ? [.. normalizer["normalizers"].Items()] : [normalizer];
+        bool sequence = normalizer["type"].AsString() == "Sequence";
+        List<JsonValue> steps = sequence ? [.. normalizer["normalizers"].Items()] : [normalizer];
         bool prepends = steps.Count == 2 && steps[0]["type"].AsString() == "Prepend" && steps[0]["prepend"].AsString() == Space;
         if (steps.Count != (prepends ? 2 : 1) || !Replaces(steps[^1], " ", Space))
             throw normalizer.Unsupported(Supported);
@@ -92,7 +93,8 @@ internal sealed record TokenizerJsonPipeline(bool ByteLevel, DummyPrefix Prefix,
     /// <summary>Replace, ByteFallback, Fuse and, where a leading space is taken away, Strip.</summary>
     private static bool ReadDecoder(JsonValue decoder)
     {
-        const string Supported = "ByteLevel, or a Sequence of Replace '\u2581' by ' ', ByteFallback, Fuse and Strip of one leading ' '";
+        const string Supported =
+            "ByteLevel, or a Sequence of Replace '\u2581' by ' ', ByteFallback, Fuse and Strip of one leading ' '";
         if (decoder["type"].AsString() != "Sequence")
             throw decoder.Unsupported(Supported);
 

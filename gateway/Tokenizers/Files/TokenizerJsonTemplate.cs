@@ -1,6 +1,8 @@
 namespace Llama3Cluster.Gateway.Tokenizers.Files;
 
-/// <summary>The post-processor of a tokenizer.json: what is put around an encoded text. Supported is one start token, or nothing.</summary>
+/// <summary>
+/// The post-processor of a tokenizer.json: what is put around an encoded text. Supported is one start token, or nothing.
+/// </summary>
 internal static class TokenizerJsonTemplate
 {
     /// <summary>The start token; null if there is none.</summary>

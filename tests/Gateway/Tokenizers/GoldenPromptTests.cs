@@ -17,7 +17,9 @@ public sealed class GoldenPromptTests
         Assert.Equal(5, cases.Length);
         foreach (GoldenCase golden in cases)
         {
-            Prompt prompt = golden.Chat ? new Prompt.Chat([new ChatMessage("user", golden.Prompt)]) : new Prompt.Text(golden.Prompt);
+            Prompt prompt = golden.Chat
+                ? new Prompt.Chat([new ChatMessage("user", golden.Prompt)])
+                : new Prompt.Text(golden.Prompt);
             Assert.Equal(golden.Ids, tokenizer.Encode(prompt));
             Assert.Equal(golden.GreedyText, Stream(tokenizer, golden.GreedyIds, atTextStart: false));
         }
@@ -42,7 +44,7 @@ public sealed class GoldenPromptTests
     [SharedTheory]
     [InlineData("stories260k", 1, 2, 512)]
     [InlineData("tinystories-656k", 1, 2, 2048)]
-    public void SentencePiece_prompts_must_encode_exactly_and_answers_stream_to_their_text(string model, int start, int end, int size)
+    public void SentencePiece_prompts_must_encode_exactly_and_stream_to_their_text(string model, int start, int end, int size)
     {
         ModelTokenizer tokenizer = TokenizerLoader.Load(SharedMaterial.Model(model));
         Assert.Equal(start, tokenizer.StartToken);

@@ -21,7 +21,7 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
             Assert.True(ids.AsSpan().SequenceEqual(encoded), $"{JsonSerializer.Serialize(text)}: {string.Join(',', encoded)}");
             byte[] decoded = [.. ids.SelectMany(id => tokenizer.DecodeBytes(id).ToArray())];
             Assert.Equal(Encoding.UTF8.GetBytes(text), decoded);
-            Assert.Equal(text, tokenizer.Decode(ids));
+            Assert.Equal(text, TextStream.Decode(tokenizer, ids));
             rows++;
         }
 
@@ -53,7 +53,7 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
         for (int round = 0; round < 3000; round++)
         {
             string text = RandomText.Create(random, random.Next(1, 120));
-            Assert.Equal(tokenizers[TokenizerSource.Tiktoken].EncodeText(text), tokenizers[TokenizerSource.TokenizerJson].EncodeText(text));
+            AssertSame(text);
         }
     }
 
@@ -70,7 +70,19 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
         for (int length = 100; length < 160; length++)
         {
             string text = string.Concat(Enumerable.Repeat(unit, length));
-            Assert.Equal(tokenizers[TokenizerSource.TokenizerJson].EncodeText(text), tokenizers[TokenizerSource.Tiktoken].EncodeText(text));
+            AssertSame(text);
+        }
+    }
+
+    [SharedFact]
+    public async Task A_megabyte_of_one_letter_must_not_take_quadratic_time()
+    {
+        string text = new('a', 1_000_000);
+        foreach (TokenizerSource source in (TokenizerSource[])[TokenizerSource.Tiktoken, TokenizerSource.TokenizerJson])
+        {
+            ModelTokenizer tokenizer = tokenizers[source];
+            int[] tokens = await Task.Run(() => tokenizer.EncodeText(text)).WaitAsync(TimeSpan.FromSeconds(60));
+            Assert.Equal(Enumerable.Repeat(70540, 125_000), tokens);
         }
     }
 
@@ -98,7 +110,7 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
         Assert.Equal(128000, bare.StartToken);
     }
 
-    /// <summary>The first golden row of a framed chat is what the chat format must produce.</summary>
+    /// <summary>The golden row of a chat with one message, which spells it out.</summary>
     [SharedTheory]
     [InlineData(TokenizerSource.Tiktoken)]
     [InlineData(TokenizerSource.TokenizerJson)]
@@ -106,6 +118,10 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
         Assert.Equal(
             [128000, 128006, 882, 128007, 271, 9906, 128009, 128006, 78191, 128007, 271],
             tokenizers[source].Encode(new Prompt.Chat([new ChatMessage("user", "Hello")])));
+
+    private void AssertSame(string text) =>
+        Assert.Equal(
+            tokenizers[TokenizerSource.Tiktoken].EncodeText(text), tokenizers[TokenizerSource.TokenizerJson].EncodeText(text));
 
     private static IEnumerable<(string Text, int[] Ids)> GoldenRows()
     {

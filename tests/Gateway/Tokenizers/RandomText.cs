@@ -7,8 +7,9 @@ internal static class RandomText
 {
     private static readonly string[] Fragments =
     [
-        " ", "  ", "\n", "\r\n", "\t", "\u00A0", "\u3000", "'s", "'LL", "'ve", "'\u017F", "the", " story", "Hello", "1", "12345", "½", "Ⅷ", "٣",
-        "!", "...", "==", "<|eot_id|>", "<s>", "é", "e\u0301", "漢字", "ひ", "한", "العربية", "🚀", "👩\u200D💻", "𝐀", "𠀀", "𝟙", "\uFFFD", "\0", "\u200B",
+        " ", "  ", "\n", "\r\n", "\t", "\u00A0", "\u3000", "\u200B", "\0", "\uFFFD", "'s", "'LL", "'ve", "'\u017F", "the",
+        " story", "Hello", "1", "12345", "½", "Ⅷ", "٣", "!", "...", "==", "<|eot_id|>", "<s>", "é", "e\u0301", "漢字", "ひ", "한", "العربية",
+        "🚀", "👩\u200D💻", "𝐀", "𠀀", "𝟙",
     ];
 
     public static string Create(Random random, int fragments)

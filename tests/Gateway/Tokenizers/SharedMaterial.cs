@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Llama3Cluster.Gateway.Tests.Tokenizers;
 
-/// <summary>Where the tests' files are: the demo model in the repository, and the shared folder beside it where there is one.</summary>
+/// <summary>Where the tests' files are: the demo model in the repository, and the shared folder that may lie beside it.</summary>
 internal static class SharedMaterial
 {
     private static readonly string Root = FindRoot();

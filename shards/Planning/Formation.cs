@@ -12,7 +12,7 @@ internal sealed record Formation(IReadOnlyList<Pipeline> Pipelines, IReadOnlyLis
 
     private int NodeCrossings => Pipelines.Sum(pipeline => pipeline.NodeCrossings);
 
-    /// <summary>Whether it is better: more replicas, then a higher rate, then fewer stages, then fewer borders between nodes.</summary>
+    /// <summary>Whether it is better: by replicas, then the sum of their rates, then fewer stages, then fewer borders between nodes.</summary>
     public bool IsBetterThan(Formation other)
     {
         if (Pipelines.Count != other.Pipelines.Count)

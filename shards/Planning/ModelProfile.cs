@@ -1,13 +1,16 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Files;
+using Llama3Cluster.Shards.Slices;
 
 namespace Llama3Cluster.Shards.Planning;
 
 /// <summary>What the planner must know of a model.</summary>
 /// <param name="LayerBytes">Weight bytes of each layer.</param>
 /// <param name="EmbeddingBytes">Weight bytes of the token embedding.</param>
-/// <param name="HeadBytes">Weight bytes of the final norm and the output head, as they take memory on a slice that lacks the embedding.</param>
+/// <param name="HeadBytes">
+/// Weight bytes of the final norm and the output head, as they take memory on a slice that lacks the embedding.
+/// </param>
 /// <param name="TiedHead">Whether head and embedding are one tensor: a slice with both holds it once.</param>
 /// <param name="KvBytesPerTokenPerLayer">Bytes that one cached position takes in one layer.</param>
 /// <param name="ActivationBytesPerToken">Bytes of one row of the residual stream between stages.</param>
@@ -16,12 +19,6 @@ public sealed record ModelProfile(
     IReadOnlyList<long> LayerBytes, long EmbeddingBytes, long HeadBytes, bool TiedHead, long KvBytesPerTokenPerLayer,
     long ActivationBytesPerToken, int ContextLength)
 {
-    private static readonly TensorRole[] LayerRoles =
-    [
-        TensorRole.AttentionNorm, TensorRole.Query, TensorRole.Key, TensorRole.Value, TensorRole.AttentionOutput,
-        TensorRole.FeedForwardNorm, TensorRole.Gate, TensorRole.Up, TensorRole.Down,
-    ];
-
     /// <summary>The profile of an opened model; reads headers only.</summary>
     /// <param name="file">The model.</param>
     /// <param name="kvFormat">How keys and values will be cached.</param>
@@ -30,13 +27,17 @@ public sealed record ModelProfile(
     {
         ArgumentNullException.ThrowIfNull(file);
         var config = file.Config;
-        var layers = new long[config.LayerCount];
-        for (int layer = 0; layer < layers.Length; layer++)
-            layers[layer] = LayerRoles.Sum(role => file.Tensor(role, layer).ByteCount);
-        long embedding = file.Tensor(TensorRole.TokenEmbedding).ByteCount;
-        long head = file.Tensor(TensorRole.OutputNorm).ByteCount + file.Tensor(TensorRole.OutputHead).ByteCount;
-        long kvBytes = new KvShape(1, 1, config.KvHeadCount, config.HeadDim, kvFormat).BytesPerBlock / KvShape.BlockSize;
+        int layers = config.LayerCount;
         return new ModelProfile(
-            layers, embedding, head, config.TiedHead, kvBytes, (long)config.HiddenSize * activations.ElementBytes(), config.ContextLength);
+            LayerBytes: [.. Enumerable.Range(0, layers).Select(layer => BytesOf(layer, layer + 1))],
+            EmbeddingBytes: BytesOf(0, 0, hasEmbedding: true),
+            HeadBytes: BytesOf(layers, layers, hasHead: true),
+            config.TiedHead,
+            KvBytesPerTokenPerLayer: new KvShape(1, 1, config.KvHeadCount, config.HeadDim, kvFormat).BytesPerBlock / KvShape.BlockSize,
+            ActivationBytesPerToken: (long)config.HiddenSize * activations.ElementBytes(),
+            config.ContextLength);
+
+        long BytesOf(int first, int last, bool hasEmbedding = false, bool hasHead = false) =>
+            ModelSlice.BytesOf(file, new SliceRange(first, last, hasEmbedding, hasHead));
     }
 }

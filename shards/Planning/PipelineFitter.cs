@@ -39,7 +39,8 @@ internal sealed class PipelineFitter(ModelUnits units, int minBlocks, int maxBlo
     public bool FitsQuickly(IReadOnlyList<DeviceClass> devices)
     {
         var descending = RoomiestFirst(devices);
-        return SplitSearch.FitsGreedily(units, descending, minBlocks) || SplitSearch.FitsGreedily(units, RoomyEnds(descending), minBlocks);
+        return SplitSearch.FitsGreedily(units, descending, minBlocks)
+            || SplitSearch.FitsGreedily(units, RoomyEnds(descending), minBlocks);
     }
 
     /// <summary>
@@ -98,11 +99,15 @@ internal sealed class PipelineFitter(ModelUnits units, int minBlocks, int maxBlo
             return [all];
         // Of many kinds, the orders that put the roomy or the fast at the ends, where embedding and head come on top of layers.
         var descending = RoomiestFirst(devices);
-        DeviceClass[] fastestFirst = [.. devices.OrderByDescending(device => device.BytesPerSecond).ThenByDescending(device => device.MemoryBytes)];
+        DeviceClass[] fastestFirst =
+            [.. devices.OrderByDescending(device => device.BytesPerSecond).ThenByDescending(device => device.MemoryBytes)];
         return
         [
-            StageGraph.Chain(descending), StageGraph.Chain(RoomyEnds(descending)), StageGraph.Chain([.. Enumerable.Reverse(descending)]),
-            StageGraph.Chain(fastestFirst), StageGraph.Chain([.. Enumerable.Reverse(fastestFirst)]),
+            StageGraph.Chain(descending),
+            StageGraph.Chain(RoomyEnds(descending)),
+            StageGraph.Chain([.. Enumerable.Reverse(descending)]),
+            StageGraph.Chain(fastestFirst),
+            StageGraph.Chain([.. Enumerable.Reverse(fastestFirst)]),
         ];
     }
 

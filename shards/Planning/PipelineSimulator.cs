@@ -22,23 +22,26 @@ public readonly record struct LinkAssumption(double LatencySeconds, double Bytes
 public sealed record PipelinePrediction(double TokensPerSecond, double StreamTokensPerSecond, double BusyShare, double DrainBubble);
 
 /// <summary>
-/// Predicts the rate of a planned replica from the times of its stages and links. A model of arithmetic, not a measurement: stages
-/// take the time to read their weights once for a micro-batch of any size, so it holds for small micro-batches only.
+/// Predicts the rate of a planned replica from the times of its stages and links. Arithmetic, not a measurement: a stage takes the
+/// time to read its weights once, whatever the size of the micro-batch, so it holds for small micro-batches only.
 /// </summary>
 /// <remarks>
-/// With D stages and N micro-batches that pass through once, the stages stand idle for (D - 1) / (D - 1 + N) of the time (Huang et al.,
-/// GPipe, 2019). Decoding does not drain: a micro-batch starts its next token when the last one has been sampled. Its round then
-/// takes the longer of one trip through all stages and links, and N turns at the slowest stage; from about N = D on the pipeline is full.
+/// With D stages and N micro-batches that pass through once, the stages stand idle for (D - 1) / (D - 1 + N) of the time (Huang et
+/// al., GPipe, 2019). Decoding does not drain: a micro-batch starts its next token when the last one has been sampled. Its round
+/// then takes the longer of one trip through all stages and links, and N turns at the slowest stage; from about N = D on the
+/// pipeline is full.
 /// </remarks>
 public static class PipelineSimulator
 {
     /// <summary>Predicts the decode rate.</summary>
     /// <param name="replica">The planned replica.</param>
     /// <param name="activationBytesPerToken">Bytes of a row between stages: <see cref="ModelProfile.ActivationBytesPerToken"/>.</param>
-    /// <param name="link">The links between stages on different nodes, and from the last stage back to the first.</param>
+    /// <param name="link">The links between stages on different nodes, and from the last stage to the first.</param>
     /// <param name="streams">Sequences that decode at the same time.</param>
-    /// <param name="microBatches">Micro-batches in flight, over which the streams are spread; at most one a stream is used.</param>
-    /// <exception cref="ArgumentException">A count is below 1, a latency negative, a bandwidth not positive, or the replica has no stages.</exception>
+    /// <param name="microBatches">Micro-batches in flight, over which the streams are spread; at most one a stream.</param>
+    /// <exception cref="ArgumentException">
+    /// A count is below 1, a latency negative, a bandwidth not positive, or the replica has no stages.
+    /// </exception>
     public static PipelinePrediction Predict(
         PlannedReplica replica, long activationBytesPerToken, LinkAssumption link, int streams, int microBatches)
     {

@@ -23,7 +23,7 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
         return reasons;
     }
 
-    /// <summary>Why nothing fits: what the model needs, what the devices have, and the remedy; the numbers in the first sentence.</summary>
+    /// <summary>Why nothing fits: first what the model needs and what the devices have, then the remedy.</summary>
     /// <param name="devices">All devices.</param>
     /// <param name="minBlocks">Least KV blocks, with which it does not fit.</param>
     /// <param name="mostBlocks">Most KV blocks with which one replica fits; -1 when not even the weights fit.</param>
@@ -34,7 +34,8 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
         long present = devices.Sum(device => device.MemoryBytes);
         string had = devices.Count == 0
             ? "there is no device"
-            : $"{Devices(devices.Count)} {(devices.Count == 1 ? "has" : "have")} {ByteSize.Format(present)}: {string.Join(", ", devices.Select(Named))}";
+            : $"{Devices(devices.Count)} {(devices.Count == 1 ? "has" : "have")} {ByteSize.Format(present)}: "
+                + string.Join(", ", devices.Select(Named));
         string first = $"the model does not fit: it needs {ByteSize.Format(needed)} ({ByteSize.Format(weights)} of weights and "
             + $"{ByteSize.Format(needed - weights)} of KV cache for {Positions(minBlocks)}), but {had}";
         return [$"{first}; {Cause(devices, stages, needed, present)}", Remedy(devices, stages, needed - present, mostBlocks)];
@@ -43,14 +44,18 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
     private string Cause(IReadOnlyList<PlannerDevice> devices, int stages, long needed, long present)
     {
         if (stages > units.Count)
-            return $"{stages} stages a replica were asked for, but {model.LayerBytes.Count} layers, embedding and head make at most {units.Count}";
+        {
+            return $"{stages} stages a replica were asked for, but {model.LayerBytes.Count} layers, embedding and head make at most "
+                + $"{units.Count}";
+        }
+
         if (stages > devices.Count)
             return $"a replica takes {Devices(stages)}, one a stage";
         if (needed > present)
             return $"{ByteSize.Format(needed - present)} are missing";
-        long embedding = units.WeightBytes(0, 1), head = units.WeightBytes(units.Count - 1, units.Count), layer = model.LayerBytes.Max();
         return "that would be enough together, but the model is cut only between layers, and no cut fits the devices' single memories "
-            + $"(embedding {ByteSize.Format(embedding)}, largest layer {ByteSize.Format(layer)}, head {ByteSize.Format(head)})"
+            + $"(embedding {ByteSize.Format(model.EmbeddingBytes)}, largest layer {ByteSize.Format(model.LayerBytes.Max())}, "
+            + $"head {ByteSize.Format(model.HeadBytes)})"
             + (options.StagesPerReplica is null ? "" : $" in exactly {stages} stages");
     }
 
@@ -62,7 +67,7 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
             return $"add {Devices(stages - devices.Count)}, or ask for at most {devices.Count} stages a replica";
         string more = missing > 0
             ? $"add devices with {ByteSize.Format(missing)} or more"
-            : "add a device" + (options.StagesPerReplica is null ? "" : " with more memory, or let the planner choose the number of stages");
+            : "add a device with more memory" + (options.StagesPerReplica is null ? "" : ", or let the planner choose the number of stages");
         string smaller = mostBlocks > 0
             ? $"lower the least KV cache to {Positions(mostBlocks)} or fewer"
             : "use a file of the model with smaller weights";
@@ -88,8 +93,9 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
             + string.Join("; ", Enumerable.Range(0, stages).Select(stage => Stage(pipeline, stage)));
 
         int slowest = Array.IndexOf(shape.StageSeconds, shape.SlowestSeconds);
-        yield return $"{name} yields at most {1 / shape.SlowestSeconds:N1} tokens/s with its pipeline full, one token a step: its slowest stage, "
-            + $"{Named(pipeline.Devices[slowest])}, takes {Milliseconds(shape.SlowestSeconds)}; a lone sequence gets {1 / shape.StreamSeconds:N1} tokens/s";
+        yield return $"{name} yields at most {1 / shape.SlowestSeconds:N1} tokens/s with its pipeline full, one token a step: "
+            + $"its slowest stage, {Named(pipeline.Devices[slowest])}, takes {Milliseconds(shape.SlowestSeconds)}; "
+            + $"a lone sequence gets {1 / shape.StreamSeconds:N1} tokens/s";
 
         string limit = shape.Blocks == maxBlocks ? "the most asked for" : "what the devices' memories leave";
         string longest = (long)shape.Blocks * KvShape.BlockSize < model.ContextLength
@@ -101,8 +107,9 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
     private string Stage(Pipeline pipeline, int stage)
     {
         int first = pipeline.Shape.Boundaries[stage], end = pipeline.Shape.Boundaries[stage + 1];
-        return $"{Named(pipeline.Devices[stage])} holds {units.Slice(first, end)} with {ByteSize.Format(units.WeightBytes(first, end))} of weights "
-            + $"and {ByteSize.Format(units.KvBytes(first, end, pipeline.Shape.Blocks))} of KV cache, {Milliseconds(pipeline.Shape.StageSeconds[stage])} a step";
+        long weights = units.WeightBytes(first, end), kv = units.KvBytes(first, end, pipeline.Shape.Blocks);
+        return $"{Named(pipeline.Devices[stage])} holds {units.Slice(first, end)} with {ByteSize.Format(weights)} of weights "
+            + $"and {ByteSize.Format(kv)} of KV cache, {Milliseconds(pipeline.Shape.StageSeconds[stage])} a step";
     }
 
     private string WhySpare(Formation formation)
@@ -121,5 +128,6 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
 
     private static string Milliseconds(double seconds) => $"{1000 * seconds:N2} ms";
 
-    private static string Named(PlannerDevice device) => $"{device.Node}/{device.Index} {device.Name} ({ByteSize.Format(device.MemoryBytes)})";
+    private static string Named(PlannerDevice device) =>
+        $"{device.Node}/{device.Index} {device.Name} ({ByteSize.Format(device.MemoryBytes)})";
 }

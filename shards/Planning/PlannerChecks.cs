@@ -20,7 +20,9 @@ internal static class PlannerChecks
         Require(
             options.MaxKvTokens >= options.MinKvTokens,
             $"MaxKvTokens is {options.MaxKvTokens}, but must be at least MinKvTokens, {options.MinKvTokens}", nameof(options));
-        Require(options.StagesPerReplica is null or >= 1, $"StagesPerReplica is {options.StagesPerReplica}, but must be at least 1", nameof(options));
+        Require(
+            options.StagesPerReplica is null or >= 1,
+            $"StagesPerReplica is {options.StagesPerReplica}, but must be at least 1", nameof(options));
         Require(options.MaxReplicas is null or >= 1, $"MaxReplicas is {options.MaxReplicas}, but must be at least 1", nameof(options));
 
         var seen = new HashSet<(string, int)>();

@@ -24,11 +24,12 @@ internal sealed class ReplicaFormation(
         var byNode = Form(devices, isSameNodePreferred: true);
         if (byNode.Pipelines.Count == 0)
             return byNode; // no other order of devices changes that
-        var bySpeed = Form(devices.OrderByDescending(device => device.BytesPerSecond).ThenByDescending(device => device.MemoryBytes), false);
-        var byMemory = Form(devices.OrderBy(device => device.MemoryBytes).ThenByDescending(device => device.BytesPerSecond), false);
+        var bySpeed = devices.OrderByDescending(device => device.BytesPerSecond).ThenByDescending(device => device.MemoryBytes);
+        var byMemory = devices.OrderBy(device => device.MemoryBytes).ThenByDescending(device => device.BytesPerSecond);
         var best = byNode;
-        foreach (var formation in new[] { bySpeed, byMemory })
+        foreach (var order in new[] { bySpeed, byMemory })
         {
+            var formation = Form(order, isSameNodePreferred: false);
             if (formation.IsBetterThan(best))
                 best = formation;
         }
@@ -49,7 +50,8 @@ internal sealed class ReplicaFormation(
         var pool = order.ToList();
         var pipelines = new List<Pipeline>();
         int stages = LeastStages;
-        while (pipelines.Count < (options.MaxReplicas ?? int.MaxValue) && NextMembers(pool, stages, isSameNodePreferred) is { } members)
+        while (pipelines.Count < (options.MaxReplicas ?? int.MaxValue)
+            && NextMembers(pool, stages, isSameNodePreferred) is { } members)
         {
             stages = members.Count; // the pool only shrinks: fewer stages will not do again
             pipelines.Add(Pipeline.Place(_fitter.Fit(Classes(members))!, members, members.Count));

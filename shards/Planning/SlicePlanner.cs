@@ -26,7 +26,8 @@ public static class SlicePlanner
     public static ClusterPlan Plan(ModelProfile model, IReadOnlyList<PlannerDevice> devices, PlannerOptions options)
     {
         PlannerChecks.Check(model, devices, options);
-        List<PlannerDevice> sorted = [.. devices.OrderBy(device => device.Node, StringComparer.Ordinal).ThenBy(device => device.Index)];
+        List<PlannerDevice> sorted =
+            [.. devices.OrderBy(device => device.Node, StringComparer.Ordinal).ThenBy(device => device.Index)];
         var units = new ModelUnits(model);
         int minBlocks = Blocks(options.MinKvTokens), maxBlocks = Blocks(options.MaxKvTokens);
         var reasons = new PlanReasons(model, units, options);
@@ -38,7 +39,8 @@ public static class SlicePlanner
             return new ClusterPlan([], reasons.Refusal(sorted, minBlocks, mostBlocks));
         }
 
-        return new ClusterPlan([.. formation.Pipelines.Select(pipeline => Planned(units, pipeline))], reasons.Of(formation, maxBlocks));
+        var replicas = formation.Pipelines.Select(pipeline => Planned(units, pipeline));
+        return new ClusterPlan([.. replicas], reasons.Of(formation, maxBlocks));
     }
 
     /// <summary>The most KV blocks, fewer than the given, with which one replica fits; -1 when not even the weights fit.</summary>
@@ -65,8 +67,8 @@ public static class SlicePlanner
         {
             int first = shape.Boundaries[stage], end = shape.Boundaries[stage + 1];
             var device = pipeline.Devices[stage];
-            stages[stage] = new PlannedStage(
-                device.Node, device.Index, units.Slice(first, end), units.WeightBytes(first, end), units.KvBytes(first, end, shape.Blocks))
+            long weightBytes = units.WeightBytes(first, end), kvBytes = units.KvBytes(first, end, shape.Blocks);
+            stages[stage] = new PlannedStage(device.Node, device.Index, units.Slice(first, end), weightBytes, kvBytes)
             {
                 StepSeconds = shape.StageSeconds[stage],
             };

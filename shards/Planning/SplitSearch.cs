@@ -28,7 +28,8 @@ internal static class SplitSearch
     /// Whether filling one stage after the other as far as it goes places all units: enough to know that an order fits, at a
     /// fraction of a search's work.
     /// </summary>
-    public static bool FitsGreedily(ModelUnits units, IReadOnlyList<DeviceClass> order, int blocks, double longest = double.PositiveInfinity)
+    public static bool FitsGreedily(
+        ModelUnits units, IReadOnlyList<DeviceClass> order, int blocks, double longest = double.PositiveInfinity)
     {
         int first = 0;
         for (int stage = 0; stage < order.Count; stage++)

@@ -42,7 +42,8 @@ internal sealed class CandidateSet(int vocabularySize)
         double lightest = 0.5 * (1 - fraction) * total / logits.Length;
         float floor = MathF.Max(cut.Logit, (float)(max + (Math.Log(lightest) / inverseTemperature)));
         int count = 0;
-        for (int token = LogitScan.NextAtLeast(logits, 0, floor); token < logits.Length; token = LogitScan.NextAtLeast(logits, token + 1, floor))
+        int token = -1;
+        while ((token = LogitScan.NextAtLeast(logits, token + 1, floor)) < logits.Length)
         {
             float logit = logits[token];
             if (cut.Keeps(logit, token))
@@ -64,7 +65,8 @@ internal sealed class CandidateSet(int vocabularySize)
         float floor = float.MinValue;
         int kept = 0;
         all = true;
-        for (int token = LogitScan.NextAtLeast(logits, 0, floor); token < logits.Length; token = LogitScan.NextAtLeast(logits, token + 1, floor))
+        int token = -1;
+        while ((token = LogitScan.NextAtLeast(logits, token + 1, floor)) < logits.Length)
         {
             _candidates[kept++] = new Candidate(TokenRank.Of(logits[token], token), 0);
             if (kept == limit && kept > count)
@@ -84,7 +86,7 @@ internal sealed class CandidateSet(int vocabularySize)
         return kept;
     }
 
-    /// <summary>Quickselect (Hoare 1961): afterwards the first <paramref name="count"/> are the best, the last of them the least.</summary>
+    /// <summary>Quickselect (Hoare, 1961): then the first <paramref name="count"/> are the best, the last of them the least.</summary>
     private static void SelectCount(Span<Candidate> candidates, int count)
     {
         int left = 0, right = candidates.Length - 1, wanted = count - 1;
@@ -137,7 +139,8 @@ internal sealed class CandidateSet(int vocabularySize)
     /// </summary>
     private static (int Better, int Worse) Partition(Span<Candidate> candidates, int left, int right)
     {
-        ulong low = candidates[left].Rank.Key, middle = candidates[left + ((right - left) / 2)].Rank.Key, high = candidates[right].Rank.Key;
+        ulong low = candidates[left].Rank.Key, high = candidates[right].Rank.Key;
+        ulong middle = candidates[left + ((right - left) / 2)].Rank.Key;
         ulong pivot = Math.Max(Math.Min(low, middle), Math.Min(Math.Max(low, middle), high));
         int i = left, j = right;
         while (i <= j)

@@ -38,7 +38,9 @@ internal static class LogitScan
         return max;
     }
 
-    /// <summary>The first index at or after <paramref name="start"/> whose logit is at least <paramref name="floor"/>; the length if none is.</summary>
+    /// <summary>
+    /// The first index at or after <paramref name="start"/> whose logit is at least <paramref name="floor"/>; the length if none is.
+    /// </summary>
     public static int NextAtLeast(ReadOnlySpan<float> logits, int start, float floor)
     {
         ref float first = ref MemoryMarshal.GetReference(logits);

@@ -90,7 +90,8 @@ public sealed class Sampler
         float max = LogitScan.Sanitize(logits);
         return float.IsNegativeInfinity(max)
             ? throw new InvalidOperationException(
-                $"all {logits.Length} logits are NaN or minus infinity, so that no token can be chosen: the model's weights or its activations are broken")
+                $"all {logits.Length} logits are NaN or minus infinity, so that no token can be chosen: "
+                + "the model's weights or its activations are broken")
             : max;
     }
 
@@ -99,7 +100,12 @@ public sealed class Sampler
     private int ReportTop(ReadOnlySpan<float> logits, double normalizer, int count, Span<TokenLogProb> top)
     {
         if (count > SamplingParameters.MaxTopLogProbs || count > top.Length)
-            throw new ArgumentException($"{count} log-probabilities asked for, with room for {top.Length} and a limit of {SamplingParameters.MaxTopLogProbs}", nameof(top));
+        {
+            throw new ArgumentException(
+                $"{count} log-probabilities asked for, with room for {top.Length} and a limit of {SamplingParameters.MaxTopLogProbs}",
+                nameof(top));
+        }
+
         Span<TokenRank> ranks = stackalloc TokenRank[Math.Min(count, logits.Length)];
         int found = _candidates.Best(logits, ranks);
         for (int i = 0; i < found; i++)

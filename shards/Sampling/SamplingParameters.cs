@@ -23,7 +23,9 @@ public sealed record SamplingParameters
     /// <summary>Keep tokens at least this fraction as likely as the likeliest; 0 keeps all. [0, 1].</summary>
     public float MinP { get; init; }
 
-    /// <summary>Divides positive and multiplies negative logits of tokens that the prompt or the answer already has; 1 is none. (0, 10].</summary>
+    /// <summary>
+    /// Divides positive and multiplies negative logits of tokens that the prompt or the answer already has; 1 is none. (0, 10].
+    /// </summary>
     public float RepetitionPenalty { get; init; } = 1;
 
     /// <summary>Subtracted from a token's logit for each time the answer already has it. [-2, 2].</summary>
@@ -42,7 +44,9 @@ public sealed record SamplingParameters
     /// <summary>Key of the random numbers: the same seed, prompt and parameters give the same answer.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Alternatives to report with each token's log-probability; null reports none, not even the token's own. 0 to 20.</summary>
+    /// <summary>
+    /// Alternatives to report with each token's log-probability; null reports none, not even the token's own. 0 to 20.
+    /// </summary>
     public int? TopLogProbs { get; init; }
 
     /// <summary>The bias as the type whose enumerator does not allocate.</summary>
@@ -66,7 +70,11 @@ public sealed record SamplingParameters
         foreach (var (token, bias) in Bias)
         {
             if (token < 0 || token >= vocabularySize)
-                errors.Add(new ParameterError("logit_bias", $"logit_bias names token {token}, but the model's tokens are 0 to {vocabularySize - 1}"));
+            {
+                errors.Add(new ParameterError(
+                    "logit_bias", $"logit_bias names token {token}, but the model's tokens are 0 to {vocabularySize - 1}"));
+            }
+
             Require(bias is >= -100 and <= 100, "logit_bias", bias, "from -100 to 100", $"logit_bias of token {token}");
         }
 

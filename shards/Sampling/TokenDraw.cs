@@ -30,7 +30,7 @@ internal sealed class TokenDraw(int vocabularySize)
         return total;
     }
 
-    /// <summary>The token at which the running sum of weights passes <paramref name="target"/>, which is in [0, the last sum).</summary>
+    /// <summary>The token at which the running sum of weights passes <paramref name="target"/>, in [0, the last sum).</summary>
     public int Draw(ReadOnlySpan<float> logits, TokenRank cut, double max, double inverseTemperature, double target)
     {
         double rest = target;

@@ -79,7 +79,10 @@ public class PipelineSimulatorTests
         Assert.Throws<ArgumentException>(() => PipelineSimulator.Predict(Even(2, 0.01), 1, default, 1, 1));
     }
 
-    private static PlannedReplica Even(int stages, double seconds, params string[] nodes) => new(
-        [.. SliceRange.Split(16, stages).Select((slice, i) => new PlannedStage(i < nodes.Length ? nodes[i] : "node", i, slice, 0, 0) { StepSeconds = seconds })],
-        1, 1 / seconds);
+    private static PlannedReplica Even(int stages, double seconds, params string[] nodes)
+    {
+        var planned = SliceRange.Split(16, stages).Select((slice, i) =>
+            new PlannedStage(i < nodes.Length ? nodes[i] : "node", i, slice, 0, 0) { StepSeconds = seconds });
+        return new PlannedReplica([.. planned], 1, 1 / seconds);
+    }
 }

@@ -125,8 +125,13 @@ public class SlicePlannerPropertyTests
     {
         var random = new Random(largestGiB);
         var model = Uniform(126, 3 * GiB / 2, 4 * GiB, 4096);
-        List<PlannerDevice> devices =
-            [.. Enumerable.Range(0, 256).Select(i => new PlannerDevice($"n{i / 4:00}", i % 4, "gpu", random.NextInt64(largestGiB * GiB), (100 + (900 * random.NextDouble())) * GiB))];
+        var devices = new List<PlannerDevice>();
+        for (int i = 0; i < 256; i++)
+        {
+            double rate = (100 + (900 * random.NextDouble())) * GiB;
+            devices.Add(new PlannerDevice($"n{i / 4:00}", i % 4, "gpu", random.NextInt64(largestGiB * GiB), rate));
+        }
+
         var plan = Plan(model, devices, new PlannerOptions(8192, 131_072));
         Assert.NotEmpty(plan.Replicas);
     }

@@ -134,7 +134,8 @@ public class SamplerTests
     {
         var sampler = new Sampler(4);
         var parameters = new SamplingParameters { TopLogProbs = 4 };
-        foreach (var filtered in new[] { parameters, parameters with { TopP = 0.9f }, parameters with { MinP = 0.1f }, parameters with { TopK = 2 } })
+        SamplingParameters[] all = [parameters, parameters with { TopP = 0.9f }, parameters with { MinP = 0.1f }, parameters with { TopK = 2 }];
+        foreach (var filtered in all)
         {
             Assert.Equal(new TokenLogProb(2, 0), Sample(sampler, [float.MinValue, 0, float.MaxValue, 1e30f], filtered));
             Assert.Equal(new TokenLogProb(2, 0), Sample(sampler, [0, float.MaxValue / 2, float.PositiveInfinity, float.NaN], filtered));

@@ -3,6 +3,7 @@ using Llama3Cluster.Gateway.Http.Endpoints;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Http.Security;
 using Llama3Cluster.Gateway.Http.Streaming;
+using Llama3Cluster.Gateway.Web;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Llama3Cluster.Gateway.Http;
@@ -37,6 +38,7 @@ public static class InferenceEndpoints
     {
         routes.MapCompletions();
         routes.MapService();
+        routes.MapWebPage();
         return routes;
     }
 

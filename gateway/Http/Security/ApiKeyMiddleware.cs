@@ -1,6 +1,7 @@
 using System.Text;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Security;
+using Microsoft.Extensions.Primitives;
 
 namespace Llama3Cluster.Gateway.Http.Security;
 
@@ -20,10 +21,9 @@ internal sealed class ApiKeyMiddleware(RequestDelegate next, EndpointOptions opt
         if (key is not null && _keys.Contains(key))
             return next(context);
 
-        // A page in a browser asks its user for the key; to a program that would be a surprise.
-        bool browser = context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase);
+        // The second makes a browser ask its user for the key, and send it for the page's files and calls too.
         context.Response.Headers.WWWAuthenticate =
-            browser ? "Basic realm=\"Llama3Cluster: the API key as the password\", charset=\"UTF-8\"" : "Bearer";
+            new StringValues(["Bearer", "Basic realm=\"Llama3Cluster: the API key is the password\", charset=\"UTF-8\""]);
         throw new ApiException(
             StatusCodes.Status401Unauthorized,
             key is null ? "An API key is needed: send 'Authorization: Bearer KEY'." : "The API key is not known here.",

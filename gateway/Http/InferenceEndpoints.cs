@@ -3,6 +3,7 @@ using Llama3Cluster.Gateway.Http.Endpoints;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Http.Security;
 using Llama3Cluster.Gateway.Http.Streaming;
+using Llama3Cluster.Gateway.Metrics;
 using Llama3Cluster.Gateway.Web;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -24,6 +25,7 @@ public static class InferenceEndpoints
         services.AddCors();
         services.AddSingleton(options);
         services.AddSingleton<CompletionRunner>();
+        services.AddSingleton(_ => new PrometheusExporter(GenerationMetrics.MeterPrefix, "Microsoft.AspNetCore.Hosting"));
         services.AddSingleton<IStartupFilter, EndpointMiddleware>();
         services.Configure<KestrelServerOptions>(kestrel =>
         {
@@ -47,6 +49,8 @@ public static class InferenceEndpoints
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
         {
+            // It measures from its creation on, not from the first scrape.
+            app.ApplicationServices.GetRequiredService<PrometheusExporter>();
             app.UseMiddleware<ErrorMiddleware>();
             // Before the key: a browser asks whether it may call without sending one.
             if (options.CorsOrigins.Count > 0)

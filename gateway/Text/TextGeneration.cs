@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Metrics;
 
 namespace Llama3Cluster.Gateway.Text;
 
@@ -9,10 +10,18 @@ internal sealed class TextGeneration : IAsyncDisposable
     private readonly CancellationTokenSource _cancellation;
     private readonly IAsyncEnumerator<GenerationEvent> _events;
     private readonly TextStream _text;
+    private readonly GenerationStopwatch _stopwatch;
 
     private TextGeneration(
-        string id, int promptTokens, CancellationTokenSource cancellation, IAsyncEnumerator<GenerationEvent> events, TextStream text)
+        string id,
+        int promptTokens,
+        CancellationTokenSource cancellation,
+        IAsyncEnumerator<GenerationEvent> events,
+        TextStream text,
+        GenerationStopwatch stopwatch)
     {
+        GenerationStopwatch.Started(promptTokens);
+        _stopwatch = stopwatch;
         Id = id;
         PromptTokens = promptTokens;
         _cancellation = cancellation;
@@ -33,6 +42,7 @@ internal sealed class TextGeneration : IAsyncDisposable
     {
         var text = new TextStream(service.Model.Tokenizer, stopStrings);
         var cancellation = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var stopwatch = new GenerationStopwatch();
         IAsyncEnumerator<GenerationEvent>? events = null;
         try
         {
@@ -40,13 +50,15 @@ internal sealed class TextGeneration : IAsyncDisposable
             GenerationEvent? first = await events.MoveNextAsync() ? events.Current : null;
             return first switch
             {
-                GenerationEvent.Started started => new TextGeneration(request.Id, started.PromptTokens, cancellation, events, text),
+                GenerationEvent.Started started => 
+                    new TextGeneration(request.Id, started.PromptTokens, cancellation, events, text, stopwatch),
                 GenerationEvent.Failed failed => throw new GenerationFailedException(failed),
                 _ => throw new InvalidOperationException($"A generation began with {Describe(first)} instead of Started or Failed."),
             };
         }
-        catch
+        catch (Exception error)
         {
+            stopwatch.Fail(error);
             if (events is not null)
                 await events.DisposeAsync();
             cancellation.Dispose();
@@ -66,37 +78,48 @@ internal sealed class TextGeneration : IAsyncDisposable
             {
                 case GenerationEvent.TokenGenerated token:
                     tokens++;
+                    _stopwatch.Token();
                     yield return new TextEvent.Token(token, _text.Append(token.Token.Token));
                     if (!_text.StopMatched)
                         break;
+                    _stopwatch.End("stop");
                     yield return new TextEvent.Finished("", true, true, tokens, await CancelAsync());
                     yield break;
                 case GenerationEvent.Finished { Reason: not FinishReason.Cancelled } finished:
                     string rest = _text.Flush();
                     bool stopped = _text.StopMatched || finished.Reason == FinishReason.EndToken;
+                    _stopwatch.End(stopped ? "stop" : "length");
                     yield return new TextEvent.Finished(
                         rest, stopped, _text.StopMatched, finished.GeneratedTokens, finished.CachedTokens);
                     yield break;
                 case GenerationEvent.Finished:
-                    throw new GenerationFailedException(new(
+                    throw Failure(new(
                         FailureCode.Unavailable, $"The cluster cancelled the answer after {tokens} tokens. Send the request again."));
                 case GenerationEvent.Failed failed:
-                    throw new GenerationFailedException(failed);
+                    throw Failure(failed);
                 default:
                     throw new InvalidOperationException($"A generation yielded {Describe(_events.Current)} after its start.");
             }
         }
 
-        throw new GenerationFailedException(new(
+        throw Failure(new(
             FailureCode.Failed, $"The answer broke off after {tokens} tokens without a reason. Send the request again."));
     }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        _stopwatch.End("cancelled");
         await _cancellation.CancelAsync();
         await _events.DisposeAsync();
         _cancellation.Dispose();
+    }
+
+    private GenerationFailedException Failure(GenerationEvent.Failed failure)
+    {
+        var error = new GenerationFailedException(failure);
+        _stopwatch.Fail(error);
+        return error;
     }
 
     private static string Describe(GenerationEvent? item) => item?.GetType().Name ?? "nothing";

@@ -3,6 +3,7 @@ using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Http.Requests;
 using Llama3Cluster.Gateway.Http.Responses;
+using Llama3Cluster.Gateway.Metrics;
 using Llama3Cluster.Gateway.Text;
 
 namespace Llama3Cluster.Gateway.Http.Endpoints;
@@ -22,6 +23,11 @@ internal static class ServiceEndpoints
         routes.MapGet("/health/ready", ReadyAsync);
         routes.MapGet("/cluster", async (HttpContext context, IInferenceService service) =>
             Results.Json(await service.GetSnapshotAsync(context.RequestAborted), ApiJson.Web.ClusterSnapshot));
+        routes.MapGet("/metrics", async (HttpContext context, IInferenceService service, PrometheusExporter exporter) =>
+        {
+            string cluster = ClusterMetrics.Export(await service.GetSnapshotAsync(context.RequestAborted));
+            return Results.Text(exporter.Export() + cluster, "text/plain; version=0.0.4; charset=utf-8");
+        });
     }
 
     private static IResult GetModel(string id, IInferenceService service)

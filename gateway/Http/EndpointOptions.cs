@@ -11,6 +11,12 @@ public sealed class EndpointOptions
     /// <summary>Origins whose web pages may call the API from a browser; empty allows only the gateway's own page.</summary>
     public IReadOnlyList<string> CorsOrigins { get; init; } = [];
 
+    /// <summary>
+    /// Host names, beside localhost, by which clients reach a gateway that listens on loopback without API keys; a reverse proxy
+    /// that passes its clients' host on needs its name here.
+    /// </summary>
+    public IReadOnlyList<string> AllowedHosts { get; init; } = [];
+
     /// <summary>Most bytes of a request's body.</summary>
     public int MaxRequestBytes { get; init; } = 8 * 1024 * 1024;
 

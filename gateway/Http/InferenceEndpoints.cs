@@ -52,6 +52,7 @@ public static class InferenceEndpoints
             // It measures from its creation on, not from the first scrape.
             app.ApplicationServices.GetRequiredService<PrometheusExporter>();
             app.UseMiddleware<ErrorMiddleware>();
+            app.UseMiddleware<HostMiddleware>();
             // Before the key: a browser asks whether it may call without sending one.
             if (options.CorsOrigins.Count > 0)
                 app.UseCors(policy => policy.WithOrigins([.. options.CorsOrigins]).AllowAnyHeader().AllowAnyMethod());

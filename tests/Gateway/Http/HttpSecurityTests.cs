@@ -79,6 +79,31 @@ public sealed class HttpSecurityTests
         Assert.Equal("https://chat.example.org", await AllowedOriginAsync(open, "https://chat.example.org"));
     }
 
+    [Theory]
+    [InlineData("localhost:8080", HttpStatusCode.OK)]
+    [InlineData("127.0.0.1", HttpStatusCode.OK)]
+    [InlineData("[::1]:8080", HttpStatusCode.OK)]
+    [InlineData("chat.example.org", HttpStatusCode.OK)]
+    [InlineData("evil.example.org", HttpStatusCode.MisdirectedRequest)]
+    [InlineData("127.0.0.1.evil.example.org", HttpStatusCode.MisdirectedRequest)]
+    public async Task Foreign_host_names_must_be_refused_on_loopback(string name, HttpStatusCode expected)
+    {
+        await using HttpHost host = await HttpHost.StartAsync(new EndpointOptions { AllowedHosts = ["chat.example.org"] });
+        await using HttpHost keyed = await HttpHost.StartAsync(WithKeys);
+        Assert.Equal(expected, await StatusAsync(host, name));
+        // The key guards as well.
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(keyed, name));
+
+        static async Task<HttpStatusCode> StatusAsync(HttpHost host, string name)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/models");
+            request.Headers.Host = name;
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", "first-key");
+            using HttpResponseMessage response = await host.Client.SendAsync(request);
+            return response.StatusCode;
+        }
+    }
+
     [Fact]
     public async Task Giant_headers_must_be_refused_and_the_server_live_on()
     {

@@ -1,6 +1,6 @@
-using System.Buffers;
 using System.Text;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Tokenizers;
 
 namespace Llama3Cluster.Gateway.Text;
 
@@ -10,9 +10,10 @@ internal static class Detokenizer
     /// <summary>The text of tokens; bytes that are no characters become replacement characters.</summary>
     public static string Decode(ITokenizer tokenizer, IReadOnlyList<int> tokens)
     {
-        var bytes = new ArrayBufferWriter<byte>();
+        var stream = new TextStream(tokenizer, atTextStart: true);
+        var text = new StringBuilder();
         foreach (int token in tokens)
-            bytes.Write(tokenizer.DecodeBytes(token).Span);
-        return Encoding.UTF8.GetString(bytes.WrittenSpan);
+            text.Append(stream.Append(token));
+        return text.Append(stream.Flush()).ToString();
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Metrics;
+using Llama3Cluster.Gateway.Tokenizers;
 
 namespace Llama3Cluster.Gateway.Text;
 

@@ -33,9 +33,17 @@ internal sealed class LoopbackCluster : IAsyncDisposable
         var cluster = new LoopbackCluster(gateway, http, control);
         for (int i = 0; i < nodes; i++)
             cluster.AddNode();
-        if (nodes > 0)
-            await gateway.LineAsync($"has passed through its {nodes} stages");
-        return cluster;
+        try
+        {
+            if (nodes > 0)
+                await gateway.LineAsync($"has passed through its {nodes} stages");
+            return cluster;
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
     }
 
     public NodeProcess AddNode(params string[] options)

@@ -15,13 +15,16 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
     {
         ModelTokenizer tokenizer = tokenizers[source];
         int rows = 0;
-        foreach ((string text, int[] ids) in GoldenRows())
+        var specialText = new SpecialTokenText(tokenizer);
+        foreach ((string text, int[] ids, int[] special) in GoldenRows())
         {
             int[] encoded = tokenizer.EncodeText(text);
             Assert.True(ids.AsSpan().SequenceEqual(encoded), $"{JsonSerializer.Serialize(text)}: {string.Join(',', encoded)}");
             byte[] decoded = [.. ids.SelectMany(id => tokenizer.DecodeBytes(id).ToArray())];
             Assert.Equal(Encoding.UTF8.GetBytes(text), decoded);
             Assert.Equal(text, TextStream.Decode(tokenizer, ids));
+            Assert.Equal(special, specialText.Encode(text));
+            Assert.Equal(text, specialText.Decode(special));
             rows++;
         }
 
@@ -123,7 +126,7 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
         Assert.Equal(
             tokenizers[TokenizerSource.Tiktoken].EncodeText(text), tokenizers[TokenizerSource.TokenizerJson].EncodeText(text));
 
-    private static IEnumerable<(string Text, int[] Ids)> GoldenRows()
+    private static IEnumerable<(string Text, int[] Ids, int[] Special)> GoldenRows()
     {
         foreach (string line in File.ReadLines(Path.Combine(SharedMaterial.Llama31, "golden.jsonl")))
         {
@@ -131,7 +134,7 @@ public sealed class Llama31TokenizerTests(Llama31Tokenizers tokenizers) : IClass
             JsonElement ids = row.RootElement.TryGetProperty("ids_ordinary", out JsonElement ordinary)
                 ? ordinary
                 : row.RootElement.GetProperty("ids");
-            yield return (row.RootElement.GetProperty("text").GetString()!, SharedMaterial.Ids(ids));
+            yield return (row.RootElement.GetProperty("text").GetString()!, SharedMaterial.Ids(ids), SharedMaterial.Ids(row.RootElement.GetProperty("ids")));
         }
     }
 }

@@ -11,7 +11,7 @@ namespace Llama3Cluster.Actors.Links;
 /// order, as far as the peer's credit goes; inbound its <see cref="LinkReader"/> tells the frames to the receiver, and the actor grants credit
 /// as they are released. It sends blocking, so it has a thread of its own.
 /// </summary>
-public sealed class LinkActor : UntypedActor, IWithTimers
+public sealed partial class LinkActor : UntypedActor, IWithTimers
 {
     /// <summary>The dispatcher that gives each link a thread: of type <c>PinnedDispatcher</c>.</summary>
     public const string DispatcherId = "llama3cluster.link-dispatcher";
@@ -318,41 +318,4 @@ public sealed class LinkActor : UntypedActor, IWithTimers
 
     private static bool IsLinkFailure(Exception exception) =>
         exception is SocketException or IOException or ObjectDisposedException or ProtocolException;
-
-    /// <summary>What a link has once it is up.</summary>
-    private sealed record Connection(ILinkTransport Transport, LinkReader Reader, FrameWriter Writer, CreditWindow Window);
-
-    /// <summary>To itself: the handshake is done.</summary>
-    internal sealed record Established(EstablishedLink Link) : INoSerializationVerificationNeeded, IDeadLetterSuppression;
-
-    /// <summary>From the dialer: the listener will not take the link.</summary>
-    internal sealed record DialFailed(string Reason) : INoSerializationVerificationNeeded, IDeadLetterSuppression;
-
-    /// <summary>From the reader: nothing more will come.</summary>
-    internal sealed record ReadingEnded(string Reason) : INoSerializationVerificationNeeded, IDeadLetterSuppression;
-
-    /// <summary>From the reader: a ping wants its answer.</summary>
-    internal sealed record PongDue(long Id) : INoSerializationVerificationNeeded, IDeadLetterSuppression;
-
-    /// <summary>From the reader: the peer granted credit.</summary>
-    internal sealed record CreditArrived : INoSerializationVerificationNeeded, IDeadLetterSuppression
-    {
-        public static CreditArrived Instance { get; } = new();
-    }
-
-    /// <summary>From whoever released a frame: credit is due.</summary>
-    internal sealed record FramesReleased : INoSerializationVerificationNeeded, IDeadLetterSuppression
-    {
-        public static FramesReleased Instance { get; } = new();
-    }
-
-    private sealed record PingDue : INoSerializationVerificationNeeded
-    {
-        public static PingDue Instance { get; } = new();
-    }
-
-    private sealed record ConnectDeadlinePassed : INoSerializationVerificationNeeded
-    {
-        public static ConnectDeadlinePassed Instance { get; } = new();
-    }
 }

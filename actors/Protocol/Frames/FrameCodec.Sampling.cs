@@ -8,7 +8,8 @@ internal static partial class FrameCodec
 {
     private const int SamplingElements = 10;
 
-    private static void WriteSampling(ref MessagePackWriter writer, SamplingParameters sampling)
+    /// <summary>Writes sampling parameters, as part of a frame or of another message.</summary>
+    public static void WriteSampling(ref MessagePackWriter writer, SamplingParameters sampling)
     {
         writer.WriteArrayHeader(SamplingElements);
         writer.Write(sampling.Temperature);
@@ -32,7 +33,8 @@ internal static partial class FrameCodec
             writer.WriteNil();
     }
 
-    private static SamplingParameters? ReadSampling(ref MessagePackReader reader)
+    /// <summary>Reads sampling parameters or nil; each must be within its range.</summary>
+    public static SamplingParameters? ReadSampling(ref MessagePackReader reader)
     {
         if (reader.TryReadNil())
             return null;

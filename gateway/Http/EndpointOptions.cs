@@ -36,7 +36,8 @@ public sealed class EndpointOptions
         foreach (string origin in CorsOrigins)
         {
             if (!Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri) || uri.GetLeftPart(UriPartial.Authority) != origin)
-                throw new ArgumentException($"'{origin}' is not an origin such as https://chat.example.org.", nameof(CorsOrigins));
+                throw new ArgumentException(
+                    $"'{origin}' is not an origin such as https://chat.example.org.", nameof(CorsOrigins));
         }
 
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxRequestBytes, 1024, nameof(MaxRequestBytes));

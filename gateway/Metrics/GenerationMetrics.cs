@@ -41,5 +41,6 @@ internal static class GenerationMetrics
 
     /// <summary>From the request to its end.</summary>
     public static Histogram<double> Duration { get; } =
-        Meter.CreateHistogram("llama3cluster.generation.duration", "s", "Time from a request to the end of its answer.", [], Seconds);
+        Meter.CreateHistogram(
+            "llama3cluster.generation.duration", "s", "Time from a request to the end of its answer.", [], Seconds);
 }

@@ -16,11 +16,11 @@ internal sealed class PrometheusExporter : IDisposable
         _listener.InstrumentPublished = (instrument, listener) =>
         {
             if (meterPrefixes.Any(prefix => instrument.Meter.Name.StartsWith(prefix, StringComparison.Ordinal)))
-                listener.EnableMeasurementEvents(instrument, _families.GetOrAdd(instrument, static item => new MetricFamily(item)));
+                listener.EnableMeasurementEvents(instrument, FamilyOf(instrument));
         };
-        _listener.SetMeasurementEventCallback<long>(static (_, value, tags, state) => ((MetricFamily)state!).Record(value, tags));
-        _listener.SetMeasurementEventCallback<int>(static (_, value, tags, state) => ((MetricFamily)state!).Record(value, tags));
-        _listener.SetMeasurementEventCallback<double>(static (_, value, tags, state) => ((MetricFamily)state!).Record(value, tags));
+        _listener.SetMeasurementEventCallback<long>(static (_, value, tags, family) => Record(family, value, tags));
+        _listener.SetMeasurementEventCallback<int>(static (_, value, tags, family) => Record(family, value, tags));
+        _listener.SetMeasurementEventCallback<double>(static (_, value, tags, family) => Record(family, value, tags));
         _listener.Start();
     }
 
@@ -36,4 +36,9 @@ internal sealed class PrometheusExporter : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _listener.Dispose();
+
+    private static void Record(object? family, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags) =>
+        ((MetricFamily)family!).Record(value, tags);
+
+    private MetricFamily FamilyOf(Instrument instrument) => _families.GetOrAdd(instrument, static item => new MetricFamily(item));
 }

@@ -11,7 +11,9 @@ internal sealed class ApiKeySet(IEnumerable<string> keys)
     /// <summary>Whether nobody needs a key.</summary>
     public bool IsEmpty => _hashes.Length == 0;
 
-    /// <summary>Compares with every key, and hashes of them: the time tells neither which key nor how much of it is right.</summary>
+    /// <summary>
+    /// Compares with every key, and hashes of them: the time tells neither which key nor how much of it is right.
+    /// </summary>
     public bool Contains(string key)
     {
         byte[] hash = Hash(key);

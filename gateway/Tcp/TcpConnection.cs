@@ -7,7 +7,9 @@ using Llama3Cluster.Gateway.Tcp.Protocol;
 
 namespace Llama3Cluster.Gateway.Tcp;
 
-/// <summary>One client's connection: reads its requests, serves them side by side, and sends what they yield in one queue.</summary>
+/// <summary>
+/// One client's connection: reads its requests, serves them side by side, and sends what they yield in one queue.
+/// </summary>
 internal sealed class TcpConnection : IDisposable
 {
     /// <summary>Bytes after which collected frames are sent even while more are at hand.</summary>
@@ -35,10 +37,13 @@ internal sealed class TcpConnection : IDisposable
         _keys = keys;
         _options = options;
         _logger = logger;
-        _outgoing = Channel.CreateBounded<ServerMessage>(new BoundedChannelOptions(options.SendQueueCapacity) { SingleReader = true });
+        _outgoing = Channel.CreateBounded<ServerMessage>(
+            new BoundedChannelOptions(options.SendQueueCapacity) { SingleReader = true });
     }
 
-    /// <summary>Serves until the client leaves, breaks the protocol or does not take what is sent, or the gateway stops.</summary>
+    /// <summary>
+    /// Serves until the client leaves, breaks the protocol or does not take what is sent, or the gateway stops.
+    /// </summary>
     public async Task RunAsync(CancellationToken stopping)
     {
         Task sending = SendAllAsync();
@@ -108,7 +113,8 @@ internal sealed class TcpConnection : IDisposable
                 await _lost.CancelAsync();
                 return false;
             case ClientMessage.Hello hello when hello.Version != TcpProtocol.Version:
-                throw new TcpProtocolException($"This gateway speaks version {TcpProtocol.Version}, but the client {hello.Version}.");
+                throw new TcpProtocolException(
+                    $"This gateway speaks version {TcpProtocol.Version}, but the client {hello.Version}.");
             case ClientMessage.Hello hello when !_keys.IsEmpty && (hello.ApiKey is null || !_keys.Contains(hello.ApiKey)):
                 throw new TcpProtocolException(hello.ApiKey is null ? "An API key is needed." : "The API key is not known here.");
             case ClientMessage.Hello:
@@ -130,13 +136,18 @@ internal sealed class TcpConnection : IDisposable
                 await CancelAsync(cancel.Request);
                 break;
             case ClientMessage.GetModel get:
-                ServedModel model = _service.Model;
-                await SendAsync(new ServerMessage.Model(
-                    get.Request, model.Name, model.ContextLength, model.Tokenizer.VocabularySize, model.Tokenizer.HasChatFormat, model.Fingerprint));
+                await SendAsync(ModelMessage(get.Request));
                 break;
             default:
                 throw new TcpProtocolException("A second Hello came.");
         }
+    }
+
+    private ServerMessage.Model ModelMessage(uint request)
+    {
+        ServedModel model = _service.Model;
+        bool chat = model.Tokenizer.HasChatFormat;
+        return new(request, model.Name, model.ContextLength, model.Tokenizer.VocabularySize, chat, model.Fingerprint);
     }
 
     private async Task StartAsync(ClientMessage.Generate message)
@@ -145,8 +156,8 @@ internal sealed class TcpConnection : IDisposable
             throw new TcpProtocolException($"Request {message.Request} is still running.");
         if (_requests.Count >= _options.MaxRequestsPerConnection)
         {
-            await SendAsync(new ServerMessage.Failed(
-                message.Request, FailureCode.QueueFull, $"A connection has at most {_options.MaxRequestsPerConnection} requests running.", 1));
+            string reason = $"A connection has at most {_options.MaxRequestsPerConnection} requests running.";
+            await SendAsync(new ServerMessage.Failed(message.Request, FailureCode.QueueFull, reason, 1));
             return;
         }
 

@@ -117,13 +117,15 @@ public sealed class TcpEndpoint : BackgroundService
                 client.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
                 await using var plain = new NetworkStream(client);
                 if (!admitted)
-                    _logger.LogWarning("A TCP client was turned away: {Connections} are connected already.", _options.MaxConnections);
+                    _logger.LogWarning(
+                        "A TCP client was turned away: {Connections} are connected already.", _options.MaxConnections);
                 else
                     await ServeAsync(plain, stoppingToken);
                 await CloseAsync(client);
             }
         }
-        catch (Exception error) when (error is IOException or SocketException or AuthenticationException or OperationCanceledException)
+        catch (Exception error) when (error is IOException or SocketException or AuthenticationException
+            or OperationCanceledException)
         {
             _logger.LogInformation("A TCP client was lost: {Reason}", error.Message);
         }
@@ -162,7 +164,8 @@ public sealed class TcpEndpoint : BackgroundService
         using (var timeout = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken))
         {
             timeout.CancelAfter(_options.HelloTimeout);
-            await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = _options.ServerCertificate }, timeout.Token);
+            await tls.AuthenticateAsServerAsync(
+                new SslServerAuthenticationOptions { ServerCertificate = _options.ServerCertificate }, timeout.Token);
         }
 
         using var encrypted = new TcpConnection(tls, _service, _keys, _options, _logger);

@@ -31,7 +31,9 @@ public sealed class TcpEndpointOptions
     /// <summary>Time for a client to say Hello.</summary>
     public TimeSpan HelloTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Time for a client to take what was sent; a connection that is stuck for longer is closed, for it holds KV memory.</summary>
+    /// <summary>
+    /// Time for a client to take what was sent; a connection that is stuck for longer is closed, for it holds KV memory.
+    /// </summary>
     public TimeSpan SendTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <exception cref="ArgumentException">A setting cannot be used; the message names it.</exception>

@@ -3,7 +3,9 @@ namespace Llama3Cluster.Gateway.Tcp;
 /// <summary>Registers the TCP endpoint.</summary>
 public static class TcpEndpointServices
 {
-    /// <summary>Adds the endpoint as a hosted service. The host registers an <see cref="Actors.Inference.IInferenceService"/>.</summary>
+    /// <summary>
+    /// Adds the endpoint as a hosted service. The host registers an <see cref="Actors.Inference.IInferenceService"/>.
+    /// </summary>
     /// <exception cref="ArgumentException">A setting cannot be used; the message names it.</exception>
     public static IServiceCollection AddTcpEndpoint(this IServiceCollection services, TcpEndpointOptions options)
     {

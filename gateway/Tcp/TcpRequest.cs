@@ -10,7 +10,11 @@ internal static class TcpRequest
 {
     /// <summary>Runs the generation and sends what it yields; gives its last message. Does not throw.</summary>
     public static async Task<ServerMessage> ServeAsync(
-        IInferenceService service, ClientMessage.Generate message, Func<ServerMessage, Task> send, ILogger logger, CancellationToken cancellationToken)
+        IInferenceService service,
+        ClientMessage.Generate message,
+        Func<ServerMessage, Task> send,
+        ILogger logger,
+        CancellationToken cancellationToken)
     {
         uint number = message.Request;
         int promptTokens = 0;
@@ -50,7 +54,8 @@ internal static class TcpRequest
         catch (Exception error)
         {
             logger.LogError(error, "A request over TCP failed.");
-            return new ServerMessage.Failed(number, FailureCode.Failed, "The gateway failed to handle the request; its log says why.", null);
+            return new ServerMessage.Failed(
+                number, FailureCode.Failed, "The gateway failed to handle the request; its log says why.", null);
         }
     }
 
@@ -71,14 +76,17 @@ internal static class TcpRequest
             return $"The answer's limit must be at least 1 token, but is {message.MaxTokens}.";
         return StopStrings.ProblemOf(message.StopStrings) ?? message.Prompt switch
         {
-            Prompt.Text { Value.Length: 0 } or Prompt.Tokens { Ids.Count: 0 } or Prompt.Chat { Messages.Count: 0 } => "The prompt is empty.",
+            Prompt.Text { Value.Length: 0 } or Prompt.Tokens { Ids.Count: 0 } or Prompt.Chat { Messages.Count: 0 } =>
+                "The prompt is empty.",
             Prompt.Tokens tokens when tokens.Ids.Any(id => id < 0 || id >= vocabularySize) =>
                 $"The prompt's tokens must be 0 to {vocabularySize - 1}.",
-            Prompt.Chat chat when chat.Messages.FirstOrDefault(turn => turn.Role is not ("system" or "user" or "assistant")) is { } turn =>
+            Prompt.Chat chat when chat.Messages.FirstOrDefault(turn => !HasKnownRole(turn)) is { } turn =>
                 $"A message's role is 'system', 'user' or 'assistant', but one has '{turn.Role}'.",
             _ => null,
         };
     }
+
+    private static bool HasKnownRole(ChatMessage turn) => turn.Role is "system" or "user" or "assistant";
 
     private static EndReason ReasonOf(TextEvent.Finished finished)
     {

@@ -9,7 +9,9 @@ internal abstract record TextEvent
     {
     }
 
-    /// <summary>A token. Its text may come with a later one: half a character and what may become a stop string are held back.</summary>
+    /// <summary>
+    /// A token. Its text may come with a later one: half a character and what may become a stop string are held back.
+    /// </summary>
     public sealed record Token(GenerationEvent.TokenGenerated Generated, string Text) : TextEvent;
 
     /// <summary>The end.</summary>
@@ -18,6 +20,7 @@ internal abstract record TextEvent
     /// <param name="StopStringMatched">Whether it was a stop string.</param>
     /// <param name="GeneratedTokens">Tokens that were generated.</param>
     /// <param name="CachedTokens">Prompt tokens found in the cache; null when the service did not say.</param>
-    public sealed record Finished(string Text, bool StoppedByModel, bool StopStringMatched, int GeneratedTokens, int? CachedTokens)
+    public sealed record Finished(
+        string Text, bool StoppedByModel, bool StopStringMatched, int GeneratedTokens, int? CachedTokens)
         : TextEvent;
 }

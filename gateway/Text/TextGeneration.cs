@@ -39,7 +39,10 @@ internal sealed class TextGeneration : IAsyncDisposable
     /// <summary>Starts a generation; it is in a pipeline's queue when this returns.</summary>
     /// <exception cref="GenerationFailedException">The service refused it.</exception>
     public static async Task<TextGeneration> StartAsync(
-        IInferenceService service, GenerationRequest request, IReadOnlyList<string> stopStrings, CancellationToken cancellationToken)
+        IInferenceService service,
+        GenerationRequest request,
+        IReadOnlyList<string> stopStrings,
+        CancellationToken cancellationToken)
     {
         var text = new TextStream(service.Model.Tokenizer, stopStrings);
         var cancellation = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -54,7 +57,8 @@ internal sealed class TextGeneration : IAsyncDisposable
                 GenerationEvent.Started started => 
                     new TextGeneration(request.Id, started.PromptTokens, cancellation, events, text, stopwatch),
                 GenerationEvent.Failed failed => throw new GenerationFailedException(failed),
-                _ => throw new InvalidOperationException($"A generation began with {Describe(first)} instead of Started or Failed."),
+                _ => throw new InvalidOperationException(
+                    $"A generation began with {Describe(first)} instead of Started or Failed."),
             };
         }
         catch (Exception error)
@@ -95,7 +99,8 @@ internal sealed class TextGeneration : IAsyncDisposable
                     yield break;
                 case GenerationEvent.Finished:
                     throw Failure(new(
-                        FailureCode.Unavailable, $"The cluster cancelled the answer after {tokens} tokens. Send the request again."));
+                        FailureCode.Unavailable,
+                        $"The cluster cancelled the answer after {tokens} tokens. Send the request again."));
                 case GenerationEvent.Failed failed:
                     throw Failure(failed);
                 default:

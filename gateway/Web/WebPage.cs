@@ -26,8 +26,10 @@ internal static class WebPage
     public static void MapWebPage(this IEndpointRouteBuilder routes)
     {
         Assembly assembly = typeof(WebPage).Assembly;
-        foreach (string resource in assembly.GetManifestResourceNames().Where(name => name.StartsWith(ResourcePrefix, StringComparison.Ordinal)))
+        foreach (string resource in assembly.GetManifestResourceNames())
         {
+            if (!resource.StartsWith(ResourcePrefix, StringComparison.Ordinal))
+                continue;
             byte[] content = Read(assembly, resource);
             var tag = new EntityTagHeaderValue($"\"{Convert.ToHexStringLower(SHA256.HashData(content))[..16]}\"");
             string contentType = ContentTypes[Path.GetExtension(resource)];

@@ -16,7 +16,8 @@ internal static class CompletionEndpoints
         routes.MapPost("/v1/completions", CompleteAsync);
     }
 
-    private static async Task ChatAsync(HttpContext context, IInferenceService service, EndpointOptions options, CompletionRunner runner)
+    private static async Task ChatAsync(
+        HttpContext context, IInferenceService service, EndpointOptions options, CompletionRunner runner)
     {
         ServedModel model = service.Model;
         CompletionJob job;
@@ -26,7 +27,8 @@ internal static class CompletionEndpoints
         await runner.RunAsync(context, id, job, new ChatFormat(model, id, job.IncludeUsage));
     }
 
-    private static async Task CompleteAsync(HttpContext context, IInferenceService service, EndpointOptions options, CompletionRunner runner)
+    private static async Task CompleteAsync(
+        HttpContext context, IInferenceService service, EndpointOptions options, CompletionRunner runner)
     {
         ServedModel model = service.Model;
         CompletionJob job;

@@ -13,11 +13,12 @@ internal static class Readiness
         if (snapshot.Replicas.FirstOrDefault(replica => replica.State == "loading") is { } loading)
         {
             double loaded = loading.Stages.Count == 0 ? 0 : loading.Stages.Average(stage => stage.LoadedFraction);
-            return string.Create(CultureInfo.InvariantCulture, $"Pipeline {loading.Id} is loading: {loaded * 100:F0} % of its weights are there.");
+            return string.Create(
+                CultureInfo.InvariantCulture, $"Pipeline {loading.Id} is loading: {loaded * 100:F0} % of its weights are there.");
         }
 
-        return snapshot.Replicas.Any(replica => replica.State == "active")
-            ? "No token has passed through a pipeline yet."
-            : $"No pipeline is active: {string.Join(", ", snapshot.Replicas.Select(replica => $"{replica.Id} is {replica.State}"))}.";
+        if (snapshot.Replicas.Any(replica => replica.State == "active"))
+            return "No token has passed through a pipeline yet.";
+        return $"No pipeline is active: {string.Join(", ", snapshot.Replicas.Select(item => $"{item.Id} is {item.State}"))}.";
     }
 }

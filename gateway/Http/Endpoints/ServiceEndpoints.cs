@@ -67,7 +67,8 @@ internal static class ServiceEndpoints
     {
         using JsonDocument body = await JsonBody.ReadAsync(context, options.MaxRequestBytes);
         int[] tokens = TokenizeRequest.ParseTokens(body.RootElement, service.Model);
-        return Results.Json(new DetokenizeResponse(Detokenizer.Decode(service.Model.Tokenizer, tokens)), ApiJson.Web.DetokenizeResponse);
+        return Results.Json(
+            new DetokenizeResponse(Detokenizer.Decode(service.Model.Tokenizer, tokens)), ApiJson.Web.DetokenizeResponse);
     }
 
     private static async Task<IResult> ReadyAsync(HttpContext context, IInferenceService service)

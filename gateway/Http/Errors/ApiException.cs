@@ -32,8 +32,11 @@ internal sealed class ApiException(int status, string message, string? parameter
     public static ApiException Unsupported(string parameter, string reason) =>
         BadRequest($"Unsupported parameter: '{parameter}'. {reason}", parameter, "unsupported_parameter");
 
-    public static ApiException ModelNotFound(string asked, string served) =>
-        new(StatusCodes.Status404NotFound, $"The model '{asked}' is not served here. This cluster serves '{served}'.", "model", "model_not_found");
+    public static ApiException ModelNotFound(string asked, string served) => new(
+        StatusCodes.Status404NotFound,
+        $"The model '{asked}' is not served here. This cluster serves '{served}'.",
+        "model",
+        "model_not_found");
 
     /// <summary>What a failed generation is to a client.</summary>
     /// <param name="failure">The service's account of it.</param>

@@ -34,13 +34,17 @@ internal sealed class ErrorMiddleware(RequestDelegate next, ILogger<ErrorMiddlew
             return;
         }
 
-        if (!context.Response.HasStarted && context.Response is { ContentType: null, ContentLength: null } && RouterError(context) is { } refusal)
+        bool empty = context.Response is { HasStarted: false, ContentType: null, ContentLength: null };
+        if (empty && RouterError(context) is { } refusal)
             await WriteAsync(context, refusal);
     }
 
     /// <summary>What a client may know of an unexpected error; the log has the rest.</summary>
-    public static ApiException Internal() =>
-        new(StatusCodes.Status500InternalServerError, "The gateway failed to handle the request; its log says why.", null, "internal_error");
+    public static ApiException Internal() => new(
+        StatusCodes.Status500InternalServerError,
+        "The gateway failed to handle the request; its log says why.",
+        null,
+        "internal_error");
 
     private static ApiException? RouterError(HttpContext context)
     {
@@ -50,8 +54,11 @@ internal sealed class ErrorMiddleware(RequestDelegate next, ILogger<ErrorMiddlew
         {
             StatusCodes.Status404NotFound =>
                 new(status, $"Unknown URL: {request.Method} {request.Path}.", null, "unknown_url"),
-            StatusCodes.Status405MethodNotAllowed =>
-                new(status, $"{request.Path} does not take {request.Method}, only {context.Response.Headers.Allow}.", null, "method_not_allowed"),
+            StatusCodes.Status405MethodNotAllowed => new(
+                status,
+                $"{request.Path} does not take {request.Method}, only {context.Response.Headers.Allow}.",
+                null,
+                "method_not_allowed"),
             >= 400 => new(status, $"The request was refused with HTTP status {status}.", null, "bad_request"),
             _ => null,
         };
@@ -65,6 +72,7 @@ internal sealed class ErrorMiddleware(RequestDelegate next, ILogger<ErrorMiddlew
         response.ContentLength = null;
         if (error.RetryAfterSeconds is { } seconds)
             response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
-        return response.WriteAsJsonAsync(new ErrorResponse(error.Detail), ApiJson.Web.ErrorResponse, cancellationToken: context.RequestAborted);
+        return response.WriteAsJsonAsync(
+            new ErrorResponse(error.Detail), ApiJson.Web.ErrorResponse, cancellationToken: context.RequestAborted);
     }
 }

@@ -17,7 +17,9 @@ internal static class ChatRequest
         if (!model.Tokenizer.HasChatFormat)
         {
             throw ApiException.BadRequest(
-                $"The model '{model.Name}' has no chat format. Use /v1/completions with a 'prompt'.", "messages", "chat_format_missing");
+                $"The model '{model.Name}' has no chat format. Use /v1/completions with a 'prompt'.",
+                "messages",
+                "chat_format_missing");
         }
 
         IReadOnlyList<ChatMessage> messages = ChatMessages.Parse(fields.Require("messages"), "messages");
@@ -40,8 +42,10 @@ internal static class ChatRequest
 
     private static void RefuseUnsupported(JsonFields fields)
     {
-        fields.Refuse("Tool calls are not supported here.", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call");
-        fields.Refuse("This server does not honour it.", "audio", "prediction", "reasoning_effort", "verbosity", "web_search_options");
+        fields.Refuse(
+            "Tool calls are not supported here.", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call");
+        fields.Refuse(
+            "This server does not honour it.", "audio", "prediction", "reasoning_effort", "verbosity", "web_search_options");
         if (fields.Take("response_format") is { } value)
         {
             var format = new JsonFields(value, "response_format");
@@ -74,7 +78,8 @@ internal static class ChatRequest
         long? max = fields.Integer("max_completion_tokens", 1, int.MaxValue);
         long? oldName = fields.Integer("max_tokens", 1, int.MaxValue);
         if (max is not null && oldName is not null && max != oldName)
-            throw ApiException.InvalidValue("max_tokens", $"it is {oldName} while 'max_completion_tokens' is {max}; send one of them.");
+            throw ApiException.InvalidValue(
+                "max_tokens", $"it is {oldName} while 'max_completion_tokens' is {max}; send one of them.");
         return (int?)(max ?? oldName);
     }
 }

@@ -17,15 +17,18 @@ internal static class CompletionRequest
         CommonFields.TakeModel(fields, model);
         CommonFields.TakeLabels(fields);
         fields.Refuse("Text is not inserted before a suffix here.", "suffix");
-        IReadOnlyList<Prompt> prompts = PromptField.Parse(fields.Require("prompt"), model.Tokenizer.VocabularySize, options.MaxGenerations);
+        IReadOnlyList<Prompt> prompts = PromptField.Parse(
+            fields.Require("prompt"), model.Tokenizer.VocabularySize, options.MaxGenerations);
         int choices = CommonFields.TakeChoiceCount(fields, options.MaxChoices);
         TakeBestOf(fields, choices);
         if (prompts.Count * choices > options.MaxGenerations)
-            throw ApiException.InvalidValue("n", $"{prompts.Count} prompts times {choices} choices are more than {options.MaxGenerations} answers.");
+            throw ApiException.InvalidValue(
+                "n", $"{prompts.Count} prompts times {choices} choices are more than {options.MaxGenerations} answers.");
         int? topLogProbs = (int?)fields.Integer("logprobs", 0, SamplingParameters.MaxTopLogProbs);
         bool echo = fields.Boolean("echo") ?? false;
         if (echo && topLogProbs is not null)
-            throw ApiException.Unsupported("echo", "Log-probabilities of prompt tokens are not computed; drop 'echo' or 'logprobs'.");
+            throw ApiException.Unsupported(
+                "echo", "Log-probabilities of prompt tokens are not computed; drop 'echo' or 'logprobs'.");
         (bool stream, bool includeUsage) = CommonFields.TakeStream(fields);
         var job = new CompletionJob
         {

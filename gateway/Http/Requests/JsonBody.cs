@@ -87,7 +87,10 @@ internal static class JsonBody
         {
             string got = string.IsNullOrEmpty(request.ContentType) ? "no Content-Type" : $"Content-Type '{request.ContentType}'";
             throw new ApiException(
-                StatusCodes.Status415UnsupportedMediaType, $"Expected Content-Type application/json in UTF-8, but got {got}.", null, "unsupported_media_type");
+                StatusCodes.Status415UnsupportedMediaType,
+                $"Expected Content-Type application/json in UTF-8, but got {got}.",
+                null,
+                "unsupported_media_type");
         }
     }
 

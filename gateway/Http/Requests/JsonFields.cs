@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Llama3Cluster.Gateway.Http.Errors;
 
@@ -106,7 +105,9 @@ internal sealed class JsonFields
         // A positive number may still be zero as a float.
         if (number < min || number > max || (minExcluded && (float)number <= min))
         {
-            string range = string.Create(CultureInfo.InvariantCulture, $"{(minExcluded ? "above" : "from")} {min} {(minExcluded ? "up " : "")}to {max}");
+            string range = minExcluded
+                ? FormattableString.Invariant($"above {min} up to {max}")
+                : FormattableString.Invariant($"from {min} to {max}");
             throw OutOfRange(path, "number", range, value, number > max);
         }
 
@@ -126,9 +127,11 @@ internal sealed class JsonFields
 
     private static ApiException OutOfRange(string path, string kind, string range, JsonElement value, bool above)
     {
-        string bound = above ? "above_max_value" : "below_min_value";
+        string article = kind == "integer" ? "an" : "a";
         return ApiException.BadRequest(
-            $"Invalid '{path}': expected {(kind == "integer" ? "an" : "a")} {kind} {range}, but got {Raw(value)} instead.", path, $"{kind}_{bound}");
+            $"Invalid '{path}': expected {article} {kind} {range}, but got {Raw(value)} instead.",
+            path,
+            above ? $"{kind}_above_max_value" : $"{kind}_below_min_value");
     }
 
     private static string Raw(JsonElement value)

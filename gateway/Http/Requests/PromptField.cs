@@ -4,7 +4,9 @@ using Llama3Cluster.Gateway.Http.Errors;
 
 namespace Llama3Cluster.Gateway.Http.Requests;
 
-/// <summary>Reads the prompt of a plain completion: a string, an array of strings, token ids, or an array of token-id arrays.</summary>
+/// <summary>
+/// Reads the prompt of a plain completion: a string, an array of strings, token ids, or an array of token-id arrays.
+/// </summary>
 internal static class PromptField
 {
     private const string Path = "prompt";
@@ -29,7 +31,8 @@ internal static class PromptField
         return kind switch
         {
             JsonValueKind.String => [.. value.EnumerateArray().Select((item, index) => ParseText(item, $"{Path}[{index}]"))],
-            JsonValueKind.Array => [.. value.EnumerateArray().Select((item, index) => ParseTokens(item, $"{Path}[{index}]", vocabularySize))],
+            JsonValueKind.Array =>
+                [.. value.EnumerateArray().Select((item, index) => ParseTokens(item, $"{Path}[{index}]", vocabularySize))],
             _ => throw ApiException.InvalidType(Path, Expected, $"an array with {JsonFields.Describe(value[0])}"),
         };
     }
@@ -44,8 +47,8 @@ internal static class PromptField
         foreach (JsonElement item in value.EnumerateArray())
         {
             // The item's path is only built for an error: a prompt can have very many tokens.
-            bool valid = item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out ids[index]) && ids[index] >= 0 && ids[index] < vocabularySize;
-            if (!valid)
+            bool integer = item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out ids[index]);
+            if (!integer || ids[index] < 0 || ids[index] >= vocabularySize)
                 JsonFields.IntegerOf(item, $"{path}[{index}]", 0, vocabularySize - 1);
             index++;
         }

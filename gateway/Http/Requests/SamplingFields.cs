@@ -36,8 +36,13 @@ internal static class SamplingFields
             throw ApiException.InvalidType(path, "an object", JsonFields.Describe(value));
         foreach (JsonProperty bias in value.EnumerateObject())
         {
-            if (!int.TryParse(bias.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int token) || token >= vocabularySize)
-                throw ApiException.InvalidValue(path, $"its keys are token ids from 0 to {vocabularySize - 1}, but one is '{bias.Name}'.");
+            bool integer = int.TryParse(bias.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int token);
+            if (!integer || token >= vocabularySize)
+            {
+                throw ApiException.InvalidValue(
+                    path, $"its keys are token ids from 0 to {vocabularySize - 1}, but one is '{bias.Name}'.");
+            }
+
             // "7" and "07" are two fields but one token.
             if (!biases.TryAdd(token, JsonFields.NumberOf(bias.Value, $"{path}.{bias.Name}", -100, 100)))
                 throw ApiException.InvalidValue(path, $"token {token} occurs twice.");

@@ -14,7 +14,8 @@ internal sealed class ChatFormat(ServedModel model, string id, bool includeUsage
         Write(stream, new ChatChunkChoice(choice, new ChatDelta(Role, ""), null, null));
 
     /// <inheritdoc/>
-    public override void WriteText(EventStreamWriter stream, int choice, string text, IReadOnlyList<GenerationEvent.TokenGenerated>? tokens) =>
+    public override void WriteText(
+        EventStreamWriter stream, int choice, string text, IReadOnlyList<GenerationEvent.TokenGenerated>? tokens) =>
         Write(stream, new ChatChunkChoice(choice, new ChatDelta(Content: text), LogProbs(tokens), null));
 
     /// <inheritdoc/>
@@ -39,14 +40,18 @@ internal sealed class ChatFormat(ServedModel model, string id, bool includeUsage
         if (includeUsage)
             stream.Write(ChunkWithUsage([choice], null), ApiJson.Web.ChatChunkWithUsage);
         else
-            stream.Write(new ChatChunk(Id, "chat.completion.chunk", Created, ModelName, Fingerprint, [choice]), ApiJson.Web.ChatChunk);
+            stream.Write(
+                new ChatChunk(Id, "chat.completion.chunk", Created, ModelName, Fingerprint, [choice]), ApiJson.Web.ChatChunk);
     }
 
     private ChatChunkWithUsage ChunkWithUsage(IReadOnlyList<ChatChunkChoice> choices, Usage? usage) =>
         new(Id, "chat.completion.chunk", Created, ModelName, Fingerprint, choices, usage);
 
     private ChatLogProbs? LogProbs(IReadOnlyList<GenerationEvent.TokenGenerated>? tokens) =>
-        tokens is null ? null : new ChatLogProbs([.. tokens.Select(token => LogProb(token.Token, [.. token.Top.Select(top => LogProb(top, null))]))]);
+        tokens is null ? null : new ChatLogProbs([.. tokens.Select(WithAlternatives)]);
+
+    private ChatTokenLogProb WithAlternatives(GenerationEvent.TokenGenerated token) =>
+        LogProb(token.Token, [.. token.Top.Select(top => LogProb(top, null))]);
 
     private ChatTokenLogProb LogProb(TokenLogProb token, IReadOnlyList<ChatTokenLogProb>? top) => new(
         TokenText.Of(Tokenizer, token.Token), TokenText.LogProb(token.LogProb), TokenText.BytesOf(Tokenizer, token.Token), top);

@@ -4,7 +4,13 @@ namespace Llama3Cluster.Gateway.Http.Responses;
 
 /// <summary>The answer to a chat request that does not stream.</summary>
 internal sealed record ChatCompletion(
-    string Id, string Object, long Created, string Model, string SystemFingerprint, IReadOnlyList<ChatChoice> Choices, Usage Usage);
+    string Id,
+    string Object,
+    long Created,
+    string Model,
+    string SystemFingerprint,
+    IReadOnlyList<ChatChoice> Choices,
+    Usage Usage);
 
 /// <summary>One choice of a <see cref="ChatCompletion"/>.</summary>
 internal sealed record ChatChoice(int Index, AssistantMessage Message, ChatLogProbs? Logprobs, string FinishReason);

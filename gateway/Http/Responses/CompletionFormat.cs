@@ -15,7 +15,7 @@ internal abstract class CompletionFormat(ServedModel model, string id)
     protected ITokenizer Tokenizer => model.Tokenizer;
 
     /// <summary>The same for every answer that the same weights give.</summary>
-    protected string Fingerprint { get; } = "fp_" + (model.Fingerprint.Length <= 16 ? model.Fingerprint : model.Fingerprint[..16]);
+    protected string Fingerprint { get; } = "fp_" + model.Fingerprint[..Math.Min(16, model.Fingerprint.Length)];
 
     /// <summary>Writes what comes before a choice's first text, if anything.</summary>
     public abstract void WriteOpening(EventStreamWriter stream, int choice);
@@ -25,7 +25,8 @@ internal abstract class CompletionFormat(ServedModel model, string id)
     /// <param name="choice">The choice's number.</param>
     /// <param name="text">The text.</param>
     /// <param name="tokens">The tokens that begin in it; null when log-probabilities were not asked for.</param>
-    public abstract void WriteText(EventStreamWriter stream, int choice, string text, IReadOnlyList<GenerationEvent.TokenGenerated>? tokens);
+    public abstract void WriteText(
+        EventStreamWriter stream, int choice, string text, IReadOnlyList<GenerationEvent.TokenGenerated>? tokens);
 
     /// <summary>Writes the end of a choice.</summary>
     public abstract void WriteFinish(EventStreamWriter stream, int choice, string finishReason);

@@ -23,7 +23,8 @@ internal sealed class TextFormat(ServedModel model, string id, bool includeUsage
     }
 
     /// <inheritdoc/>
-    public override void WriteText(EventStreamWriter stream, int choice, string text, IReadOnlyList<GenerationEvent.TokenGenerated>? tokens) =>
+    public override void WriteText(
+        EventStreamWriter stream, int choice, string text, IReadOnlyList<GenerationEvent.TokenGenerated>? tokens) =>
         Write(stream, new TextChoice(choice, text, LogProbs(choice, tokens), null));
 
     /// <inheritdoc/>
@@ -37,8 +38,8 @@ internal sealed class TextFormat(ServedModel model, string id, bool includeUsage
     /// <inheritdoc/>
     public override IResult Whole(IReadOnlyList<CompletedChoice> choices, Usage usage)
     {
-        var written = choices.Select((choice, index) => new TextChoice(
-            index, echoes is null ? choice.Text : echoes[index] + choice.Text, LogProbs(index, choice.Tokens), choice.FinishReason));
+        var written = choices.Select((choice, index) =>
+            new TextChoice(index, echoes?[index] + choice.Text, LogProbs(index, choice.Tokens), choice.FinishReason));
         return Results.Json(WithUsage([.. written], usage), ApiJson.Web.TextCompletionWithUsage);
     }
 
@@ -47,7 +48,8 @@ internal sealed class TextFormat(ServedModel model, string id, bool includeUsage
         if (includeUsage)
             stream.Write(WithUsage([choice], null), ApiJson.Web.TextCompletionWithUsage);
         else
-            stream.Write(new TextCompletion(Id, "text_completion", Created, ModelName, Fingerprint, [choice]), ApiJson.Web.TextCompletion);
+            stream.Write(
+                new TextCompletion(Id, "text_completion", Created, ModelName, Fingerprint, [choice]), ApiJson.Web.TextCompletion);
     }
 
     private TextCompletionWithUsage WithUsage(IReadOnlyList<TextChoice> choices, Usage? usage) =>

@@ -1,3 +1,4 @@
+using System.Net.Http.Headers;
 using System.Text;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Security;
@@ -33,7 +34,7 @@ internal sealed class ApiKeyMiddleware(RequestDelegate next, EndpointOptions opt
 
     private static string? SentKey(string authorization)
     {
-        if (!System.Net.Http.Headers.AuthenticationHeaderValue.TryParse(authorization, out var header) || header.Parameter is null)
+        if (!AuthenticationHeaderValue.TryParse(authorization, out var header) || header.Parameter is null)
             return null;
         if (header.Scheme.Equals("Bearer", StringComparison.OrdinalIgnoreCase))
             return header.Parameter;

@@ -12,8 +12,8 @@ internal sealed class HostMiddleware(RequestDelegate next, EndpointOptions optio
     public Task InvokeAsync(HttpContext context)
     {
         string host = context.Request.Host.Host;
-        bool guarded = options.ApiKeys.Count == 0 && context.Connection.LocalIpAddress is { } address && IPAddress.IsLoopback(address);
-        return !guarded || IsOwn(host)
+        bool loopback = context.Connection.LocalIpAddress is { } address && IPAddress.IsLoopback(address);
+        return !loopback || options.ApiKeys.Count > 0 || IsOwn(host)
             ? next(context)
             : throw new ApiException(
                 StatusCodes.Status421MisdirectedRequest,

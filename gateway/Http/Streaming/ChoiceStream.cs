@@ -28,13 +28,17 @@ internal sealed class ChoiceStream : IAsyncDisposable
     /// <summary>Starts all choices; none is left running if one is refused.</summary>
     /// <exception cref="GenerationFailedException">One was refused.</exception>
     public static async Task<ChoiceStream> StartAsync(
-        IInferenceService service, IEnumerable<GenerationRequest> requests, IReadOnlyList<string> stopStrings, CancellationToken cancellationToken)
+        IInferenceService service,
+        IEnumerable<GenerationRequest> requests,
+        IReadOnlyList<string> stopStrings,
+        CancellationToken cancellationToken)
     {
         var stream = new ChoiceStream(cancellationToken);
         try
         {
             foreach (GenerationRequest request in requests)
-                stream._generations.Add(await TextGeneration.StartAsync(service, request, stopStrings, stream._cancellation.Token));
+                stream._generations.Add(
+                    await TextGeneration.StartAsync(service, request, stopStrings, stream._cancellation.Token));
             return stream;
         }
         catch

@@ -61,7 +61,8 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
         }
         catch (GenerationFailedException error)
         {
-            stream.Write(new ErrorResponse(ApiException.Of(error.Failure, job.PromptParameter).Detail), ApiJson.Web.ErrorResponse);
+            stream.Write(
+                new ErrorResponse(ApiException.Of(error.Failure, job.PromptParameter).Detail), ApiJson.Web.ErrorResponse);
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {
@@ -73,7 +74,11 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
     }
 
     private async Task WriteChoicesAsync(
-        EventStreamWriter stream, CompletionJob job, CompletionFormat format, ChoiceStream choices, CancellationToken cancellationToken)
+        EventStreamWriter stream,
+        CompletionJob job,
+        CompletionFormat format,
+        ChoiceStream choices,
+        CancellationToken cancellationToken)
     {
         var usage = new UsageCounter(choices.PromptTokens, job.ChoicesPerPrompt);
         LogProbAligner?[] aligners = [.. choices.PromptTokens.Select(_ => Aligner(job))];
@@ -97,15 +102,19 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
             format.WriteUsage(stream, usage.Total());
     }
 
-    private static void WriteEvent(EventStreamWriter stream, CompletionFormat format, int choice, TextEvent item, LogProbAligner? aligner)
+    private static void WriteEvent(
+        EventStreamWriter stream, CompletionFormat format, int choice, TextEvent item, LogProbAligner? aligner)
     {
         (string text, List<GenerationEvent.TokenGenerated>? tokens) = ChoiceText.Read(item, aligner);
         if (text.Length > 0 || tokens is { Count: > 0 })
             format.WriteText(stream, choice, text, tokens);
     }
 
-    /// <summary>Waits for the next event; sends what is written before it has to wait, and comments while it waits long.</summary>
-    private async ValueTask<bool> NextAsync(IAsyncEnumerator<ChoiceEvent> events, EventStreamWriter stream, CancellationToken cancellationToken)
+    /// <summary>
+    /// Waits for the next event; sends what is written before it has to wait, and comments while it waits long.
+    /// </summary>
+    private async ValueTask<bool> NextAsync(
+        IAsyncEnumerator<ChoiceEvent> events, EventStreamWriter stream, CancellationToken cancellationToken)
     {
         ValueTask<bool> pending = events.MoveNextAsync();
         if (pending.IsCompleted && !stream.ShouldFlush)

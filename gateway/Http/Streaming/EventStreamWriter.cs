@@ -12,7 +12,8 @@ internal sealed class EventStreamWriter(PipeWriter output) : IDisposable
     /// <summary>Bytes after which a flush is due even while more events are at hand.</summary>
     private const long FlushThreshold = 4096;
 
-    private readonly Utf8JsonWriter _json = new(output, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    private readonly Utf8JsonWriter _json = new(
+        output, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
     private long _unflushed;
 
     /// <summary>Whether enough is buffered to send it on.</summary>

@@ -33,7 +33,9 @@ public sealed class Generation : IAsyncEnumerable<GenerationUpdate>, IAsyncDispo
     public IAsyncEnumerator<GenerationUpdate> GetAsyncEnumerator(CancellationToken cancellationToken = default) =>
         _updates.Reader.ReadAllAsync(cancellationToken).GetAsyncEnumerator(cancellationToken);
 
-    /// <summary>Cancels the answer. What came of it can still be read; it then ends with <see cref="EndReason.Cancelled"/>.</summary>
+    /// <summary>
+    /// Cancels the answer. What came of it can still be read; it then ends with <see cref="EndReason.Cancelled"/>.
+    /// </summary>
     public Task CancelAsync() => _client.CancelAsync(_request);
 
     /// <summary>Gives the answer up: cancels it if it still runs, and ends the enumeration.</summary>

@@ -46,7 +46,9 @@ public sealed record GenerationOptions
 public sealed record GeneratedToken(int Index, int Id, float? LogProb, IReadOnlyList<TokenLogProb> Top);
 
 /// <summary>A piece of an answer.</summary>
-/// <param name="Text">The text that is certain now: often that of the token, later for half a character or what could become a stop string.</param>
+/// <param name="Text">
+/// The text that is certain now: often that of the token, later for half a character or what could become a stop string.
+/// </param>
 /// <param name="Token">The token; null for text that was held back until the end.</param>
 public sealed record GenerationUpdate(string Text, GeneratedToken? Token);
 

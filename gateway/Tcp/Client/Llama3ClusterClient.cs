@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using Llama3Cluster.Gateway.Tcp.Protocol;
 
 namespace Llama3Cluster.Gateway.Tcp.Client;
@@ -42,7 +43,9 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
     }
 
     /// <summary>Connects to a gateway.</summary>
-    /// <exception cref="TcpProtocolException">The gateway refused the client: another version, or an API key that it does not know.</exception>
+    /// <exception cref="TcpProtocolException">
+    /// The gateway refused the client: another version, or an API key that it does not know.
+    /// </exception>
     public static async Task<Llama3ClusterClient> ConnectAsync(
         string host, int port, ClientOptions? options = null, CancellationToken cancellationToken = default)
     {
@@ -119,7 +122,7 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
     /// <exception cref="GenerationException">The cluster refused it, or it broke off.</exception>
     /// <exception cref="IOException">The connection ended.</exception>
     public async IAsyncEnumerable<GenerationUpdate> GenerateAsync(
-        GenerationOptions options, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken = default)
+        GenerationOptions options, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         await using Generation generation = await StartAsync(options, cancellationToken);
         await foreach (GenerationUpdate update in generation.WithCancellation(cancellationToken))
@@ -208,7 +211,8 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
         switch (message)
         {
             case ServerMessage.Model model when _models.TryGetValue(model.Request, out var answer):
-                answer.TrySetResult(new(model.Name, model.ContextLength, model.VocabularySize, model.HasChatFormat, model.Fingerprint));
+                answer.TrySetResult(
+                    new(model.Name, model.ContextLength, model.VocabularySize, model.HasChatFormat, model.Fingerprint));
                 break;
             case ServerMessage.Started started when _generations.TryGetValue(started.Request, out Generation? generation):
                 generation.OnStarted(started.PromptTokens);
@@ -217,7 +221,8 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
                 generation.OnUpdate(new(token.Text, new GeneratedToken(token.Index, token.Id, token.LogProb, token.Top)));
                 break;
             case ServerMessage.Finished finished when _generations.TryRemove(finished.Request, out Generation? generation):
-                generation.OnFinished(finished.Text, new(finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.CachedTokens));
+                generation.OnFinished(
+                    finished.Text, new(finished.Reason, finished.PromptTokens, finished.GeneratedTokens, finished.CachedTokens));
                 break;
             case ServerMessage.Failed failed when _generations.TryRemove(failed.Request, out Generation? generation):
                 generation.OnFailed(new GenerationException(failed.Code, failed.Reason, failed.RetryAfterSeconds));

@@ -15,8 +15,12 @@ internal abstract record ClientMessage
 
     /// <summary>Asks for an answer. It is told as Started, Tokens, and Finished or Failed.</summary>
     public sealed record Generate(
-        uint Request, Prompt Prompt, SamplingParameters Sampling, int? MaxTokens, bool IgnoreEnd, IReadOnlyList<string> StopStrings)
-        : ClientMessage;
+        uint Request,
+        Prompt Prompt,
+        SamplingParameters Sampling,
+        int? MaxTokens,
+        bool IgnoreEnd,
+        IReadOnlyList<string> StopStrings) : ClientMessage;
 
     /// <summary>Ends an answer early. A request that has ended already is not an error: its end may be on the way.</summary>
     public sealed record Cancel(uint Request) : ClientMessage;

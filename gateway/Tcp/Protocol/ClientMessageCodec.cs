@@ -74,7 +74,8 @@ internal static class ClientMessageCodec
                 WireReader.ReadArrayOf(ref reader, WireReader.ReadText)),
             (CancelNumber, 2) => new ClientMessage.Cancel(reader.ReadUInt32()),
             (GetModelNumber, 2) => new ClientMessage.GetModel(reader.ReadUInt32()),
-            _ => throw new TcpProtocolException($"Version {TcpProtocol.Version} has no client message {number} of {length} elements."),
+            _ => throw new TcpProtocolException(
+                $"Version {TcpProtocol.Version} has no client message {number} of {length} elements."),
         };
     }
 
@@ -117,7 +118,7 @@ internal static class ClientMessageCodec
         return kind switch
         {
             TextPrompt => new Prompt.Text(WireReader.ReadText(ref reader)),
-            TokensPrompt => new Prompt.Tokens(WireReader.ReadArrayOf(ref reader, (ref MessagePackReader item) => item.ReadInt32())),
+            TokensPrompt => new Prompt.Tokens(WireReader.ReadArrayOf(ref reader, (ref MessagePackReader id) => id.ReadInt32())),
             ChatPrompt => new Prompt.Chat(WireReader.ReadArrayOf(ref reader, ReadTurn)),
             _ => throw new TcpProtocolException($"There is no prompt of kind {kind}."),
         };

@@ -27,8 +27,10 @@ internal sealed class FrameReader(PipeReader input)
                 return message;
             }
 
+            if (result.IsCompleted && buffer.IsEmpty)
+                return null;
             if (result.IsCompleted)
-                return buffer.IsEmpty ? null : throw new TcpProtocolException($"The connection ended within a frame, after {buffer.Length} bytes of it.");
+                throw new TcpProtocolException($"The connection ended within a frame, after {buffer.Length} bytes of it.");
             input.AdvanceTo(buffer.Start, buffer.End);
         }
     }
@@ -56,11 +58,13 @@ internal sealed class FrameReader(PipeReader input)
         {
             var reader = new MessagePackReader(frame);
             T message = decode(ref reader);
-            return reader.End ? message : throw new TcpProtocolException($"A message ends {frame.Length - reader.Consumed} bytes before its frame.");
+            long rest = frame.Length - reader.Consumed;
+            return rest == 0 ? message : throw new TcpProtocolException($"A message ends {rest} bytes before its frame.");
         }
         catch (Exception error) when (error is MessagePackSerializationException or EndOfStreamException or OverflowException)
         {
-            throw new TcpProtocolException($"A frame of {frame.Length} bytes is not a MessagePack message of this protocol.", error);
+            throw new TcpProtocolException(
+                $"A frame of {frame.Length} bytes is not a MessagePack message of this protocol.", error);
         }
     }
 }

@@ -18,7 +18,8 @@ internal abstract record ServerMessage
     public sealed record Started(uint Request, int PromptTokens) : ServerMessage;
 
     /// <summary>The next token, and the text that is certain with it.</summary>
-    public sealed record Token(uint Request, int Index, int Id, string Text, float? LogProb, IReadOnlyList<TokenLogProb> Top) : ServerMessage;
+    public sealed record Token(
+        uint Request, int Index, int Id, string Text, float? LogProb, IReadOnlyList<TokenLogProb> Top) : ServerMessage;
 
     /// <summary>An answer is complete.</summary>
     public sealed record Finished(
@@ -28,7 +29,8 @@ internal abstract record ServerMessage
     public sealed record Failed(uint Request, FailureCode Code, string Reason, int? RetryAfterSeconds) : ServerMessage;
 
     /// <summary>The model.</summary>
-    public sealed record Model(uint Request, string Name, int ContextLength, int VocabularySize, bool HasChatFormat, string Fingerprint)
+    public sealed record Model(
+        uint Request, string Name, int ContextLength, int VocabularySize, bool HasChatFormat, string Fingerprint)
         : ServerMessage;
 
     /// <summary>Why the endpoint ends the connection; the last message.</summary>

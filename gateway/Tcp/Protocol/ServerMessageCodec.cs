@@ -23,7 +23,8 @@ internal static class ServerMessageCodec
 
     private static readonly (EndReason Reason, string Name)[] Reasons =
     [
-        (EndReason.EndToken, "end_token"), (EndReason.StopString, "stop_string"), (EndReason.Length, "length"), (EndReason.Cancelled, "cancelled"),
+        (EndReason.EndToken, "end_token"), (EndReason.StopString, "stop_string"),
+        (EndReason.Length, "length"), (EndReason.Cancelled, "cancelled"),
     ];
 
     private static readonly (FailureCode Code, string Name)[] Codes =
@@ -111,7 +112,10 @@ internal static class ServerMessageCodec
                 reader.ReadInt32(),
                 WireReader.ReadOptionalInt32(ref reader)),
             (FailedNumber, 5) => new ServerMessage.Failed(
-                reader.ReadUInt32(), ReadName(ref reader, Codes), WireReader.ReadText(ref reader), WireReader.ReadOptionalInt32(ref reader)),
+                reader.ReadUInt32(),
+                ReadName(ref reader, Codes),
+                WireReader.ReadText(ref reader),
+                WireReader.ReadOptionalInt32(ref reader)),
             (ModelNumber, 7) => new ServerMessage.Model(
                 reader.ReadUInt32(),
                 WireReader.ReadText(ref reader),
@@ -120,7 +124,8 @@ internal static class ServerMessageCodec
                 reader.ReadBoolean(),
                 WireReader.ReadText(ref reader)),
             (GoodbyeNumber, 2) => new ServerMessage.Goodbye(WireReader.ReadText(ref reader)),
-            _ => throw new TcpProtocolException($"Version {TcpProtocol.Version} has no server message {number} of {length} elements."),
+            _ => throw new TcpProtocolException(
+                $"Version {TcpProtocol.Version} has no server message {number} of {length} elements."),
         };
     }
 

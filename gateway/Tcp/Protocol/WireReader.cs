@@ -37,7 +37,9 @@ internal static class WireReader
 
     public static int? ReadOptionalInt32(ref MessagePackReader reader) => reader.TryReadNil() ? null : reader.ReadInt32();
 
-    /// <summary>Reads an array of anything. Memory is taken for items that are there, not for those that the header claims.</summary>
+    /// <summary>
+    /// Reads an array of anything. Memory is taken for items that are there, not for those that the header claims.
+    /// </summary>
     public static List<T> ReadArrayOf<T>(ref MessagePackReader reader, FrameDecoder<T> readItem)
     {
         int count = reader.ReadArrayHeader();

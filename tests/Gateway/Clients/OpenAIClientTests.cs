@@ -73,7 +73,8 @@ public sealed class OpenAIClientTests
     {
         await using HttpHost host = await HttpHost.StartAsync();
         var options = new ChatCompletionOptions { Tools = { ChatTool.CreateFunctionTool("f") } };
-        ClientResultException error = await Assert.ThrowsAsync<ClientResultException>(() => ChatClientOf(host).CompleteChatAsync(Hello, options));
+        ClientResultException error = await Assert.ThrowsAsync<ClientResultException>(() =>
+            ChatClientOf(host).CompleteChatAsync(Hello, options));
         Assert.Equal(400, error.Status);
         Assert.Contains("unsupported_parameter", error.Message);
     }

@@ -33,10 +33,9 @@ internal static class FakeCluster
     public static ClusterSnapshot Loading { get; } = Ready with
     {
         Ready = false,
-        Replicas = [Ready.Replicas[0] with
-        {
-            State = "loading",
-            Stages = [.. Ready.Replicas[0].Stages.Select((stage, index) => stage with { State = "loading", LoadedFraction = index * 0.5 })],
-        }],
+        Replicas = [Ready.Replicas[0] with { State = "loading", Stages = [.. Ready.Replicas[0].Stages.Select(LoadingStage)] }],
     };
+
+    private static StageSnapshot LoadingStage(StageSnapshot stage, int index) =>
+        stage with { State = "loading", LoadedFraction = index * 0.5 };
 }

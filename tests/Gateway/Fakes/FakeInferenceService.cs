@@ -15,7 +15,11 @@ internal sealed class FakeInferenceService : IInferenceService
     private int _running;
 
     public ServedModel Model { get; set; } = new(
-        ModelName, ContextLength, "0123456789abcdef0123456789abcdef", DateTimeOffset.FromUnixTimeSeconds(1_700_000_000), new ByteTokenizer());
+        ModelName,
+        ContextLength,
+        "0123456789abcdef0123456789abcdef",
+        DateTimeOffset.FromUnixTimeSeconds(1_700_000_000),
+        new ByteTokenizer());
 
     /// <summary>What the model says to a request before its end token.</summary>
     public Func<GenerationRequest, string> Answer { get; set; } = _ => "Hello, world!";

@@ -74,7 +74,8 @@ public sealed class HttpBadRequestTests(HttpHostFixture fixture) : IClassFixture
     [InlineData("\"prompt\":\"x\"", "prompt", "unknown_parameter")]
     public async Task A_chat_with_a_bad_field_must_name_it(string field, string parameter, string code)
     {
-        await RefusedAsync(Chat, """{"model":"test/model-1","messages":[{"role":"user","content":"Hi"}],""" + field + "}", parameter, code);
+        const string Start = """{"model":"test/model-1","messages":[{"role":"user","content":"Hi"}],""";
+        await RefusedAsync(Chat, Start + field + "}", parameter, code);
     }
 
     [Theory]
@@ -144,7 +145,8 @@ public sealed class HttpBadRequestTests(HttpHostFixture fixture) : IClassFixture
     [Fact]
     public async Task A_deeply_nested_body_must_be_refused()
     {
-        await RefusedAsync(Chat, "{\"messages\":" + new string('[', 10_000) + new string(']', 10_000) + "}", null, "invalid_json");
+        await RefusedAsync(
+            Chat, "{\"messages\":" + new string('[', 10_000) + new string(']', 10_000) + "}", null, "invalid_json");
     }
 
     [Fact]
@@ -168,7 +170,8 @@ public sealed class HttpBadRequestTests(HttpHostFixture fixture) : IClassFixture
         Assert.Equal(
             """{"message":"Invalid type for 'temperature': expected a number, but got a string instead.","type":"invalid_request_error","param":"temperature","code":"invalid_type"}""",
             type.GetRawText());
-        Assert.Equal("Invalid 'temperature': expected a number from 0 to 2, but got 2.5 instead.", range.GetProperty("message").GetString());
+        Assert.Equal(
+            "Invalid 'temperature': expected a number from 0 to 2, but got 2.5 instead.", range.GetProperty("message").GetString());
     }
 
     [Fact]
@@ -213,7 +216,8 @@ public sealed class HttpBadRequestTests(HttpHostFixture fixture) : IClassFixture
     [InlineData("POST", "/v1/responses", HttpStatusCode.NotFound, "unknown_url")]
     [InlineData("GET", "/v1/chat/completions", HttpStatusCode.MethodNotAllowed, "method_not_allowed")]
     [InlineData("DELETE", "/v1/models", HttpStatusCode.MethodNotAllowed, "method_not_allowed")]
-    public async Task Unknown_routes_and_methods_must_be_refused_in_the_shape_of_OpenAI(string method, string path, HttpStatusCode status, string code)
+    public async Task Unknown_routes_and_methods_must_be_refused_in_the_shape_of_OpenAI(
+        string method, string path, HttpStatusCode status, string code)
     {
         HttpHost host = fixture.Host;
         using var request = new HttpRequestMessage(new HttpMethod(method), path);

@@ -58,7 +58,8 @@ public sealed class HttpChatTests
     public async Task A_stream_must_end_with_the_usage_when_it_is_asked_for()
     {
         await using HttpHost host = await HttpHost.StartAsync(service: new FakeInferenceService { Answer = _ => "ab" });
-        List<string> events = await host.PostStreamAsync(Path, Hello[..^1] + ""","stream":true,"stream_options":{"include_usage":true}}""");
+        List<string> events = await host.PostStreamAsync(
+            Path, Hello[..^1] + ""","stream":true,"stream_options":{"include_usage":true}}""");
 
         Assert.Equal("[DONE]", events[^1]);
         JsonElement last = JsonSerializer.Deserialize<JsonElement>(events[^2]);
@@ -66,7 +67,8 @@ public sealed class HttpChatTests
         Assert.Equal(
             """{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":3}}""",
             last.GetProperty("usage").GetRawText());
-        Assert.All(events[..^2], item => Assert.Equal(JsonValueKind.Null, JsonSerializer.Deserialize<JsonElement>(item).GetProperty("usage").ValueKind));
+        Assert.All(events[..^2], item =>
+            Assert.Equal(JsonValueKind.Null, JsonSerializer.Deserialize<JsonElement>(item).GetProperty("usage").ValueKind));
     }
 
     [Fact]
@@ -123,7 +125,8 @@ public sealed class HttpChatTests
         await host.PostJsonAsync(Path, Hello);
 
         GenerationRequest[] requests = [.. host.Service.Requests];
-        Assert.Equal(new() { Seed = requests[0].Sampling.Seed, LogitBias = requests[0].Sampling.LogitBias }, requests[0].Sampling);
+        Assert.Equal(
+            new() { Seed = requests[0].Sampling.Seed, LogitBias = requests[0].Sampling.LogitBias }, requests[0].Sampling);
         Assert.Empty(requests[0].Sampling.LogitBias);
         Assert.Null(requests[0].MaxTokens);
         Assert.False(requests[0].IgnoreEnd);
@@ -138,10 +141,11 @@ public sealed class HttpChatTests
         await using HttpHost host = await HttpHost.StartAsync(service: service);
         JsonElement body = await host.PostJsonAsync(Path, Hello[..^1] + ""","n":3,"seed":40}""");
 
+        JsonElement[] choices = [.. body.GetProperty("choices").EnumerateArray()];
         Assert.Equal(
             ["seed 40", "seed 41", "seed 42"],
-            body.GetProperty("choices").EnumerateArray().Select(choice => choice.GetProperty("message").GetProperty("content").GetString()));
-        Assert.Equal([0, 1, 2], body.GetProperty("choices").EnumerateArray().Select(choice => choice.GetProperty("index").GetInt32()));
+            choices.Select(choice => choice.GetProperty("message").GetProperty("content").GetString()));
+        Assert.Equal([0, 1, 2], choices.Select(choice => choice.GetProperty("index").GetInt32()));
         Assert.Equal(3, service.Requests.Select(request => request.Id).Distinct().Count());
         // The prompt counts once.
         Assert.Equal(9, body.GetProperty("usage").GetProperty("prompt_tokens").GetInt32());
@@ -187,6 +191,7 @@ public sealed class HttpChatTests
     internal static List<string> Contents(IEnumerable<string> events, int index) =>
         [.. events.Where(item => item != "[DONE]")
             .SelectMany(item => JsonSerializer.Deserialize<JsonElement>(item).GetProperty("choices").EnumerateArray().ToArray())
-            .Where(choice => choice.GetProperty("index").GetInt32() == index && choice.GetProperty("delta").TryGetProperty("content", out _))
+            .Where(choice => choice.GetProperty("index").GetInt32() == index)
+            .Where(choice => choice.GetProperty("delta").TryGetProperty("content", out _))
             .Select(choice => choice.GetProperty("delta").GetProperty("content").GetString()!)];
 }

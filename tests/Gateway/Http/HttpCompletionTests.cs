@@ -67,9 +67,13 @@ public sealed class HttpCompletionTests
     [Fact]
     public async Task Choices_of_several_prompts_must_be_numbered_prompt_by_prompt()
     {
-        var service = new FakeInferenceService { Answer = request => $"{((Prompt.Text)request.Prompt).Value}{request.Sampling.Seed}" };
+        var service = new FakeInferenceService
+        {
+            Answer = request => $"{((Prompt.Text)request.Prompt).Value}{request.Sampling.Seed}",
+        };
         await using HttpHost host = await HttpHost.StartAsync(service: service);
-        JsonElement body = await host.PostJsonAsync(Path, """{"model":"test/model-1","prompt":["a","bc"],"n":2,"best_of":2,"seed":5,"echo":true}""");
+        JsonElement body = await host.PostJsonAsync(
+            Path, """{"model":"test/model-1","prompt":["a","bc"],"n":2,"best_of":2,"seed":5,"echo":true}""");
 
         Assert.Equal(
             ["aa5", "aa6", "bcbc5", "bcbc6"],
@@ -87,7 +91,8 @@ public sealed class HttpCompletionTests
         List<string> events = await host.PostStreamAsync(Path, Body + ""","stream":true}""");
 
         Assert.Equal("HéHello, world!", whole.GetProperty("choices")[0].GetProperty("text").GetString());
-        Assert.Equal("Hé", JsonSerializer.Deserialize<JsonElement>(events[0]).GetProperty("choices")[0].GetProperty("text").GetString());
+        JsonElement first = JsonSerializer.Deserialize<JsonElement>(events[0]).GetProperty("choices")[0];
+        Assert.Equal("Hé", first.GetProperty("text").GetString());
     }
 
     [Fact]
@@ -112,7 +117,8 @@ public sealed class HttpCompletionTests
         JsonElement whole = (await host.PostJsonAsync(Path, Body + "}")).GetProperty("choices")[0].GetProperty("logprobs");
         List<string> events = await host.PostStreamAsync(Path, Body + ""","stream":true}""");
 
-        JsonElement[] parts = [.. events[..^1].Select(item => JsonSerializer.Deserialize<JsonElement>(item).GetProperty("choices")[0].GetProperty("logprobs"))
+        JsonElement[] parts = [.. events[..^1].Select(item =>
+            JsonSerializer.Deserialize<JsonElement>(item).GetProperty("choices")[0].GetProperty("logprobs"))
             .Where(part => part.ValueKind == JsonValueKind.Object)];
         Assert.Equal(JsonValueKind.Null, whole.GetProperty("top_logprobs").ValueKind);
         foreach (string list in new[] { "tokens", "token_logprobs", "text_offset" })

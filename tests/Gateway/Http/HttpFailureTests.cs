@@ -20,7 +20,12 @@ public sealed class HttpFailureTests
     [InlineData(FailureCode.Unavailable, 30, HttpStatusCode.ServiceUnavailable, "unavailable", null, "30")]
     [InlineData(FailureCode.Failed, null, HttpStatusCode.InternalServerError, "generation_failed", null, null)]
     public async Task A_refusal_must_have_its_status_even_for_a_stream(
-        FailureCode code, int? retryAfter, HttpStatusCode status, string expectedCode, string? parameter, string? expectedRetryAfter)
+        FailureCode code,
+        int? retryAfter,
+        HttpStatusCode status,
+        string expectedCode,
+        string? parameter,
+        string? expectedRetryAfter)
     {
         var service = new FakeInferenceService { Refusal = _ => new(code, "9 of 8 are too many", retryAfter) };
         await using HttpHost host = await HttpHost.StartAsync(service: service);
@@ -31,7 +36,8 @@ public sealed class HttpFailureTests
             Assert.Equal("9 of 8 are too many", error.GetProperty("message").GetString());
             Assert.Equal(expectedCode, error.GetProperty("code").GetString());
             Assert.Equal(parameter, error.GetProperty("param").GetString());
-            Assert.Equal(expectedRetryAfter, response.Headers.TryGetValues("Retry-After", out var values) ? values.Single() : null);
+            Assert.Equal(
+                expectedRetryAfter, response.Headers.TryGetValues("Retry-After", out var values) ? values.Single() : null);
         }
     }
 
@@ -128,8 +134,10 @@ public sealed class HttpFailureTests
     {
         var resume = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var service = new FakeInferenceService { BeforeToken = (_, index, _) => index == 1 ? resume.Task : Task.CompletedTask };
-        await using HttpHost host = await HttpHost.StartAsync(new EndpointOptions { KeepAliveInterval = TimeSpan.FromMilliseconds(10) }, service);
-        using var request = new HttpRequestMessage(HttpMethod.Post, Path) { Content = new StringContent(HelloStream, null, "application/json") };
+        await using HttpHost host = await HttpHost.StartAsync(
+            new EndpointOptions { KeepAliveInterval = TimeSpan.FromMilliseconds(10) }, service);
+        using var request = new HttpRequestMessage(HttpMethod.Post, Path);
+        request.Content = new StringContent(HelloStream, null, "application/json");
         using HttpResponseMessage response = await host.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
 

@@ -64,7 +64,8 @@ internal sealed class HttpHost : IAsyncDisposable
     }
 
     /// <summary>Posts JSON text, which must be refused, and reads the error.</summary>
-    public async Task<JsonElement> PostRefusedAsync(string path, string json, HttpStatusCode expected = HttpStatusCode.BadRequest) =>
+    public async Task<JsonElement> PostRefusedAsync(
+        string path, string json, HttpStatusCode expected = HttpStatusCode.BadRequest) =>
         (await PostJsonAsync(path, json, expected)).GetProperty("error");
 
     public async Task<JsonElement> GetJsonAsync(string path, HttpStatusCode expected = HttpStatusCode.OK)

@@ -28,7 +28,8 @@ public sealed class HttpSecurityTests
     public async Task Every_route_must_ask_for_the_key(string method, string path)
     {
         await using HttpHost host = await HttpHost.StartAsync(WithKeys);
-        var exact = new Uri(host.Address + path[1..], new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        var exact = new Uri(
+            host.Address + path[1..], new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
         using var request = new HttpRequestMessage(new HttpMethod(method), exact);
         using HttpResponseMessage response = await host.Client.SendAsync(request);
         JsonElement body = await HttpHost.ReadJsonAsync(response, HttpStatusCode.Unauthorized);
@@ -62,7 +63,9 @@ public sealed class HttpSecurityTests
     {
         await using HttpHost host = await HttpHost.StartAsync(WithKeys);
         string[] parts = authorization.Split(' ');
-        string? value = parts is ["Basic", var pair] ? Convert.ToBase64String(Encoding.UTF8.GetBytes(pair)) : parts.ElementAtOrDefault(1);
+        string? value = parts is ["Basic", var pair]
+            ? Convert.ToBase64String(Encoding.UTF8.GetBytes(pair))
+            : parts.ElementAtOrDefault(1);
         using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/models");
         request.Headers.Authorization = new AuthenticationHeaderValue(parts[0], value);
         using HttpResponseMessage response = await host.Client.SendAsync(request);
@@ -73,7 +76,8 @@ public sealed class HttpSecurityTests
     public async Task Other_origins_must_be_refused_unless_they_are_named()
     {
         await using HttpHost closed = await HttpHost.StartAsync();
-        await using HttpHost open = await HttpHost.StartAsync(new EndpointOptions { CorsOrigins = ["https://chat.example.org"], ApiKeys = ["key"] });
+        await using HttpHost open = await HttpHost.StartAsync(
+            new EndpointOptions { CorsOrigins = ["https://chat.example.org"], ApiKeys = ["key"] });
         Assert.Null(await AllowedOriginAsync(closed, "https://chat.example.org"));
         Assert.Null(await AllowedOriginAsync(open, "https://evil.example.org"));
         Assert.Equal("https://chat.example.org", await AllowedOriginAsync(open, "https://chat.example.org"));

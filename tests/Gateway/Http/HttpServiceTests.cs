@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Tests.Fakes;
 
 namespace Llama3Cluster.Gateway.Tests.Http;
@@ -40,7 +41,8 @@ public sealed class HttpServiceTests
     {
         await using HttpHost host = await HttpHost.StartAsync();
         JsonElement text = await host.PostJsonAsync("/tokenize", """{"prompt":"é"}""");
-        JsonElement chat = await host.PostJsonAsync("/tokenize", """{"model":"test/model-1","messages":[{"role":"user","content":"x"}]}""");
+        JsonElement chat = await host.PostJsonAsync(
+            "/tokenize", """{"model":"test/model-1","messages":[{"role":"user","content":"x"}]}""");
         JsonElement back = await host.PostJsonAsync("/detokenize", """{"tokens":[256,195,169,65]}""");
 
         Assert.Equal("""{"count":3,"max_model_len":1000,"tokens":[256,195,169]}""", text.GetRawText());
@@ -67,11 +69,13 @@ public sealed class HttpServiceTests
     [Fact]
     public async Task Readiness_must_follow_the_cluster_and_say_why_not()
     {
-        await using HttpHost host = await HttpHost.StartAsync(service: new FakeInferenceService { Snapshot = FakeCluster.Loading });
+        await using HttpHost host = await HttpHost.StartAsync(
+            service: new FakeInferenceService { Snapshot = FakeCluster.Loading });
         JsonElement loading = await host.GetJsonAsync("/health/ready", HttpStatusCode.ServiceUnavailable);
         host.Service.Snapshot = FakeCluster.Loading with { Replicas = [] };
         JsonElement empty = await host.GetJsonAsync("/health/ready", HttpStatusCode.ServiceUnavailable);
-        host.Service.Snapshot = FakeCluster.Ready with { Ready = false, Replicas = [FakeCluster.Ready.Replicas[0] with { State = "broken" }] };
+        ReplicaSnapshot brokenReplica = FakeCluster.Ready.Replicas[0] with { State = "broken" };
+        host.Service.Snapshot = FakeCluster.Ready with { Ready = false, Replicas = [brokenReplica] };
         JsonElement broken = await host.GetJsonAsync("/health/ready", HttpStatusCode.ServiceUnavailable);
         host.Service.Snapshot = FakeCluster.Ready;
         JsonElement ready = await host.GetJsonAsync("/health/ready");
@@ -85,7 +89,8 @@ public sealed class HttpServiceTests
     [Fact]
     public async Task Liveness_must_not_depend_on_the_cluster()
     {
-        await using HttpHost host = await HttpHost.StartAsync(service: new FakeInferenceService { Snapshot = FakeCluster.Loading });
+        await using HttpHost host = await HttpHost.StartAsync(
+            service: new FakeInferenceService { Snapshot = FakeCluster.Loading });
         Assert.Equal("""{"status":"live"}""", (await host.GetJsonAsync("/health/live")).GetRawText());
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
+using System.Net;
 using System.Text.RegularExpressions;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Metrics;
@@ -57,12 +58,16 @@ public sealed class MetricsTests
     [Fact]
     public async Task Generations_and_the_cluster_must_be_measured()
     {
-        var service = new FakeInferenceService { Refusal = request => request.MaxTokens == 1 ? new(FailureCode.QueueFull, "full") : null };
+        var service = new FakeInferenceService
+        {
+            Refusal = request => request.MaxTokens == 1 ? new(FailureCode.QueueFull, "full") : null,
+        };
         await using HttpHost host = await HttpHost.StartAsync(service: service);
         string before = await host.Client.GetStringAsync("/metrics");
         await host.PostJsonAsync("/v1/completions", """{"model":"test/model-1","prompt":"Say"}""");
         await host.PostJsonAsync("/v1/completions", """{"model":"test/model-1","prompt":"Say","max_tokens":3}""");
-        await host.PostRefusedAsync("/v1/completions", """{"model":"test/model-1","prompt":"Say","max_tokens":1}""", System.Net.HttpStatusCode.TooManyRequests);
+        await host.PostRefusedAsync(
+            "/v1/completions", """{"model":"test/model-1","prompt":"Say","max_tokens":1}""", HttpStatusCode.TooManyRequests);
         string after = await host.Client.GetStringAsync("/metrics");
 
         // Other tests in the process are measured too, so the difference is at least what was done here.
@@ -78,7 +83,8 @@ public sealed class MetricsTests
                 ("llama3cluster_time_between_tokens_seconds_count", 14),
                 ("llama3cluster_generation_duration_seconds_count", 3),
             },
-            expected => Assert.True(ValueOf(after, expected.Item1) - ValueOf(before, expected.Item1) >= expected.Item2, expected.Item1));
+            expected => Assert.True(
+                ValueOf(after, expected.Item1) - ValueOf(before, expected.Item1) >= expected.Item2, expected.Item1));
         Assert.Equal(512, ValueOf(after, "llama3cluster_replica_kv_blocks_used{replica=\"r0\"}"));
         Assert.Equal(2, ValueOf(after, "llama3cluster_nodes{status=\"up\"}"));
         Assert.Contains("http_server_request_duration_seconds_count", after);

@@ -48,9 +48,12 @@ public sealed class TcpClientTests
             Seed = ulong.MaxValue,
             TopLogProbs = 4,
         };
-        Prompt[] prompts = [new Prompt.Text("é"), new Prompt.Tokens([256, 65]), new Prompt.Chat([new("system", "a"), new("user", "b")])];
-        foreach (Prompt prompt in prompts)
-            await ReadAsync(await client.StartAsync(new() { Prompt = prompt, Sampling = sampling, MaxTokens = 3, IgnoreEnd = true }));
+        var chat = new Prompt.Chat([new("system", "a"), new("user", "b")]);
+        foreach (Prompt prompt in new Prompt[] { new Prompt.Text("é"), new Prompt.Tokens([256, 65]), chat })
+        {
+            var options = new GenerationOptions { Prompt = prompt, Sampling = sampling, MaxTokens = 3, IgnoreEnd = true };
+            await ReadAsync(await client.StartAsync(options));
+        }
 
         GenerationRequest[] requests = [.. host.Service.Requests];
         Assert.Equal("é", Assert.IsType<Prompt.Text>(requests[0].Prompt).Value);
@@ -59,11 +62,10 @@ public sealed class TcpClientTests
         foreach (GenerationRequest request in requests)
         {
             Assert.Equal(sampling.LogitBias.OrderBy(bias => bias.Key), request.Sampling.LogitBias.OrderBy(bias => bias.Key));
-            Assert.Equal(ulong.MaxValue, request.Sampling.Seed);
-            Assert.Equal(
-                (0.5f, 7, 0.25f, 0.125f, 1.5f, -1f, 2f, 4),
-                (request.Sampling.Temperature, request.Sampling.TopK, request.Sampling.TopP, request.Sampling.MinP,
-                    request.Sampling.RepetitionPenalty, request.Sampling.FrequencyPenalty, request.Sampling.PresencePenalty, request.Sampling.TopLogProbs));
+            SamplingParameters got = request.Sampling;
+            Assert.Equal(ulong.MaxValue, got.Seed);
+            Assert.Equal((0.5f, 7, 0.25f, 0.125f), (got.Temperature, got.TopK, got.TopP, got.MinP));
+            Assert.Equal((1.5f, -1f, 2f, 4), (got.RepetitionPenalty, got.FrequencyPenalty, got.PresencePenalty, got.TopLogProbs));
             Assert.Equal(3, request.MaxTokens);
             Assert.True(request.IgnoreEnd);
         }
@@ -74,7 +76,8 @@ public sealed class TcpClientTests
     {
         await using TcpHost host = await TcpHost.StartAsync();
         await using Llama3ClusterClient client = await host.ConnectAsync();
-        List<GenerationUpdate> updates = await ReadAsync(await client.StartAsync(Hello with { Sampling = new() { TopLogProbs = 2 } }));
+        List<GenerationUpdate> updates = await ReadAsync(
+            await client.StartAsync(Hello with { Sampling = new() { TopLogProbs = 2 } }));
         Assert.Equal(FakeInferenceService.LogProb(1), updates[1].Token!.LogProb);
         Assert.Equal([new('e', -0.5f), new('f', -1.5f)], updates[1].Token!.Top);
     }
@@ -100,7 +103,8 @@ public sealed class TcpClientTests
         string[] texts = await Task.WhenAll(Enumerable.Range(0, 40).Select(async seed =>
         {
             var text = new List<string>();
-            await foreach (GenerationUpdate update in client.GenerateAsync(Hello with { Sampling = new() { Seed = (ulong)seed } }))
+            var options = Hello with { Sampling = new() { Seed = (ulong)seed } };
+            await foreach (GenerationUpdate update in client.GenerateAsync(options))
                 text.Add(update.Text);
             return string.Concat(text);
         }));
@@ -114,7 +118,8 @@ public sealed class TcpClientTests
     [InlineData(FailureCode.Unavailable, 30)]
     public async Task A_refusal_must_be_told_with_its_code(FailureCode code, int? retryAfter)
     {
-        await using TcpHost host = await TcpHost.StartAsync(service: new FakeInferenceService { Refusal = _ => new(code, "9 of 8", retryAfter) });
+        var service = new FakeInferenceService { Refusal = _ => new(code, "9 of 8", retryAfter) };
+        await using TcpHost host = await TcpHost.StartAsync(service: service);
         await using Llama3ClusterClient client = await host.ConnectAsync();
         GenerationException error = await Assert.ThrowsAsync<GenerationException>(() => client.StartAsync(Hello));
         Assert.Equal((code, "9 of 8", retryAfter), (error.Code, error.Message, error.RetryAfterSeconds));
@@ -123,7 +128,8 @@ public sealed class TcpClientTests
     [Fact]
     public async Task A_failure_under_way_must_come_after_the_tokens_before_it()
     {
-        await using TcpHost host = await TcpHost.StartAsync(service: new FakeInferenceService { Break = (2, new(FailureCode.Failed, "lost")) });
+        await using TcpHost host = await TcpHost.StartAsync(
+            service: new FakeInferenceService { Break = (2, new(FailureCode.Failed, "lost")) });
         await using Llama3ClusterClient client = await host.ConnectAsync();
         var text = new List<string>();
         GenerationException error = await Assert.ThrowsAsync<GenerationException>(async () =>
@@ -168,17 +174,20 @@ public sealed class TcpClientTests
         await using TcpHost host = await TcpHost.StartAsync();
         await using Llama3ClusterClient client = await host.ConnectAsync();
         Assert.Equal(
-            new ModelDescription(FakeInferenceService.ModelName, 1000, 258, true, "0123456789abcdef0123456789abcdef"), await client.GetModelAsync());
+            new ModelDescription(FakeInferenceService.ModelName, 1000, 258, true, "0123456789abcdef0123456789abcdef"),
+            await client.GetModelAsync());
     }
 
     [Fact]
     public async Task A_key_must_be_asked_for_in_the_Hello()
     {
-        await using TcpHost host = await TcpHost.StartAsync(new TcpEndpointOptions { EndPoint = TcpHost.AnyPort, ApiKeys = ["key"] });
+        await using TcpHost host = await TcpHost.StartAsync(
+            new TcpEndpointOptions { EndPoint = TcpHost.AnyPort, ApiKeys = ["key"] });
         await using (Llama3ClusterClient client = await host.ConnectAsync(new() { ApiKey = "key" }))
             await client.GetModelAsync();
         TcpProtocolException missing = await Assert.ThrowsAsync<TcpProtocolException>(() => host.ConnectAsync());
-        TcpProtocolException wrong = await Assert.ThrowsAsync<TcpProtocolException>(() => host.ConnectAsync(new() { ApiKey = "kez" }));
+        TcpProtocolException wrong = await Assert.ThrowsAsync<TcpProtocolException>(() =>
+            host.ConnectAsync(new() { ApiKey = "kez" }));
         Assert.Contains("needed", missing.Message);
         Assert.Contains("not known", wrong.Message);
     }
@@ -189,11 +198,13 @@ public sealed class TcpClientTests
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         X509Certificate2 certificate = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256)
             .CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-        await using TcpHost host = await TcpHost.StartAsync(new TcpEndpointOptions { EndPoint = TcpHost.AnyPort, ServerCertificate = certificate });
+        await using TcpHost host = await TcpHost.StartAsync(
+            new TcpEndpointOptions { EndPoint = TcpHost.AnyPort, ServerCertificate = certificate });
         var tls = new SslClientAuthenticationOptions
         {
             TargetHost = "localhost",
-            RemoteCertificateValidationCallback = (_, presented, _, _) => presented?.GetCertHashString() == certificate.GetCertHashString(),
+            RemoteCertificateValidationCallback = (_, presented, _, _) =>
+                presented?.GetCertHashString() == certificate.GetCertHashString(),
         };
         await using Llama3ClusterClient client = await host.ConnectAsync(new() { Tls = tls });
         Assert.Equal(13, (await ReadAsync(await client.StartAsync(Hello))).Count);

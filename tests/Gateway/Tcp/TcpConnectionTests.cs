@@ -76,8 +76,13 @@ public sealed class TcpConnectionTests
         // A token is 16 KiB of text, so that the buffers of the system fill soon.
         var service = new FakeInferenceService();
         service.Model = service.Model with { Tokenizer = new WideTokenizer() };
-        await using TcpHost host = await TcpHost.StartAsync(
-            new TcpEndpointOptions { EndPoint = TcpHost.AnyPort, SendQueueCapacity = 4, SendTimeout = TimeSpan.FromMilliseconds(300) }, service);
+        var options = new TcpEndpointOptions
+        {
+            EndPoint = TcpHost.AnyPort,
+            SendQueueCapacity = 4,
+            SendTimeout = TimeSpan.FromMilliseconds(300),
+        };
+        await using TcpHost host = await TcpHost.StartAsync(options, service);
         using NetworkStream stream = await host.ConnectRawAsync();
         await stream.WriteAsync(Frames(
             new ClientMessage.Hello(TcpProtocol.Version, null),
@@ -107,7 +112,8 @@ public sealed class TcpConnectionTests
     [Fact]
     public async Task More_clients_than_allowed_must_be_turned_away()
     {
-        await using TcpHost host = await TcpHost.StartAsync(new TcpEndpointOptions { EndPoint = TcpHost.AnyPort, MaxConnections = 1 });
+        await using TcpHost host = await TcpHost.StartAsync(
+            new TcpEndpointOptions { EndPoint = TcpHost.AnyPort, MaxConnections = 1 });
         await using Llama3ClusterClient first = await host.ConnectAsync();
         await Assert.ThrowsAsync<IOException>(() => host.ConnectAsync());
         await first.GetModelAsync();
@@ -127,7 +133,8 @@ public sealed class TcpConnectionTests
     public async Task An_address_in_use_must_end_the_start()
     {
         await using TcpHost host = await TcpHost.StartAsync();
-        await Assert.ThrowsAsync<SocketException>(() => TcpHost.StartAsync(new TcpEndpointOptions { EndPoint = host.Endpoint.LocalEndPoint }));
+        await Assert.ThrowsAsync<SocketException>(() =>
+            TcpHost.StartAsync(new TcpEndpointOptions { EndPoint = host.Endpoint.LocalEndPoint }));
     }
 
     private static byte[] Frames(params ClientMessage[] messages) => RawFrames.Of(messages);

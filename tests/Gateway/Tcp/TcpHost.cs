@@ -26,7 +26,8 @@ internal sealed class TcpHost : IAsyncDisposable
     public static async Task<TcpHost> StartAsync(TcpEndpointOptions? options = null, FakeInferenceService? service = null)
     {
         service ??= new FakeInferenceService();
-        var endpoint = new TcpEndpoint(service, options ?? new TcpEndpointOptions { EndPoint = AnyPort }, NullLogger<TcpEndpoint>.Instance);
+        var endpoint = new TcpEndpoint(
+            service, options ?? new TcpEndpointOptions { EndPoint = AnyPort }, NullLogger<TcpEndpoint>.Instance);
         await endpoint.StartAsync(CancellationToken.None);
         return new TcpHost(endpoint, service);
     }

@@ -5,16 +5,24 @@ using System.Text;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Tcp.Client;
 using Llama3Cluster.Gateway.Tcp.Protocol;
+using Llama3Cluster.Gateway.Tests.Fakes;
+using Llama3Cluster.Shards.Sampling;
 
 namespace Llama3Cluster.Gateway.Tests.Tcp;
 
 public sealed class TcpProtocolTests
 {
+    private static readonly SamplingParameters Biased = new()
+    {
+        TopLogProbs = 2,
+        LogitBias = new Dictionary<int, float> { [3] = 1 },
+    };
+
     private static readonly ClientMessage[] Conversation =
     [
         new ClientMessage.Hello(TcpProtocol.Version, "key"),
         new ClientMessage.GetModel(7),
-        new ClientMessage.Generate(1, new Prompt.Text("Once"), new() { TopLogProbs = 2, LogitBias = new Dictionary<int, float> { [3] = 1 } }, 20, false, ["x"]),
+        new ClientMessage.Generate(1, new Prompt.Text("Once"), Biased, 20, false, ["x"]),
         new ClientMessage.Generate(2, new Prompt.Tokens([1, 2, 300]), new(), null, true, []),
         new ClientMessage.Generate(3, new Prompt.Chat([new("user", "é")]), new(), 5, false, []),
         new ClientMessage.Cancel(2),
@@ -49,7 +57,10 @@ public sealed class TcpProtocolTests
     [Fact]
     public async Task A_number_that_still_runs_must_end_the_connection()
     {
-        var service = new Fakes.FakeInferenceService { BeforeToken = (_, _, cancellation) => Task.Delay(Timeout.Infinite, cancellation) };
+        var service = new FakeInferenceService
+        {
+            BeforeToken = (_, _, cancellation) => Task.Delay(Timeout.Infinite, cancellation),
+        };
         await using TcpHost host = await TcpHost.StartAsync(service: service);
         using NetworkStream stream = await host.ConnectRawAsync();
         await stream.WriteAsync(RawFrames.Of(Conversation[0], Conversation[2], Conversation[2]));
@@ -65,7 +76,8 @@ public sealed class TcpProtocolTests
         int refused = 0;
         for (int round = 0; round < 30_000; round++)
         {
-            var input = PipeReader.Create(new ReadOnlySequence<byte>(Mutate(random, RawFrames.Of(Conversation[random.Next(Conversation.Length)]))));
+            byte[] frame = Mutate(random, RawFrames.Of(Conversation[random.Next(Conversation.Length)]));
+            var input = PipeReader.Create(new ReadOnlySequence<byte>(frame));
             try
             {
                 await new FrameReader(input).ReadAsync(ClientMessageCodec.Read, 1 << 20, CancellationToken.None);
@@ -93,7 +105,8 @@ public sealed class TcpProtocolTests
         }
 
         await using Llama3ClusterClient client = await host.ConnectAsync();
-        Assert.Equal(13, (await TcpClientTests.ReadAsync(await client.StartAsync(new() { Prompt = new Prompt.Text("Hi") }))).Count);
+        Generation generation = await client.StartAsync(new() { Prompt = new Prompt.Text("Hi") });
+        Assert.Equal(13, (await TcpClientTests.ReadAsync(generation)).Count);
         Assert.Equal(0, host.Service.Running);
     }
 

@@ -42,7 +42,9 @@ public sealed partial class WebPageTests
             }
         }
 
-        Assert.Equal(["/", "/web/api.js", "/web/chat.js", "/web/cluster.js", "/web/favicon.svg", "/web/page.css"], seen.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["/", "/web/api.js", "/web/chat.js", "/web/cluster.js", "/web/favicon.svg", "/web/page.css"],
+            seen.Keys.Order(StringComparer.Ordinal));
         Assert.All(seen.Values, text => Assert.DoesNotMatch("https?://(?!www\\.w3\\.org/2000/svg)", text));
         // The policy would silently drop scripts and styles inside the page.
         Assert.DoesNotMatch("<script(?![^>]*src=)|<style|\\sstyle=|\\son[a-z]+=", seen["/"]);
@@ -66,7 +68,8 @@ public sealed partial class WebPageTests
         foreach (string path in new[] { "/", "/web/chat.js" })
         {
             using var request = new HttpRequestMessage(HttpMethod.Get, path);
-            request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(":key")));
+            request.Headers.Authorization = new AuthenticationHeaderValue(
+                "Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(":key")));
             using HttpResponseMessage response = await host.Client.SendAsync(request);
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         }

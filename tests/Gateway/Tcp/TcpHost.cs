@@ -45,7 +45,7 @@ internal sealed class TcpHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await Endpoint.StopAsync(CancellationToken.None);
+        await Endpoint.StopAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(20));
         Endpoint.Dispose();
     }
 }

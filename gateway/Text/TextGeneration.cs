@@ -54,7 +54,7 @@ internal sealed class TextGeneration : IAsyncDisposable
             GenerationEvent? first = await events.MoveNextAsync() ? events.Current : null;
             return first switch
             {
-                GenerationEvent.Started started => 
+                GenerationEvent.Started started =>
                     new TextGeneration(request.Id, started.PromptTokens, cancellation, events, text, stopwatch),
                 GenerationEvent.Failed failed => throw new GenerationFailedException(failed),
                 _ => throw new InvalidOperationException(

@@ -77,8 +77,16 @@ public sealed class ControlSerializerTests : TestKit
         var offer = new PlacementMessages.NodeOffer("127.0.0.1:1", -5, "127.0.0.1", 2, 1, "ab", [new PlacementMessages.DeviceOffer(0, "cpu", 1L << 40, 1e10)]);
         var sampling = new SamplingParameters
         {
-            Temperature = 0.5f, TopK = 40, TopP = 0.9f, MinP = 0.05f, RepetitionPenalty = 1.1f, FrequencyPenalty = -1, PresencePenalty = 2,
-            LogitBias = new Dictionary<int, float> { [5] = -100, [7] = 1.5f }, Seed = ulong.MaxValue, TopLogProbs = 3,
+            Temperature = 0.5f,
+            TopK = 40,
+            TopP = 0.9f,
+            MinP = 0.05f,
+            RepetitionPenalty = 1.1f,
+            FrequencyPenalty = -1,
+            PresencePenalty = 2,
+            LogitBias = new Dictionary<int, float> { [5] = -100, [7] = 1.5f },
+            Seed = ulong.MaxValue,
+            TopLogProbs = 3,
         };
         return
         [

@@ -141,7 +141,8 @@ public sealed class HttpFailureTests
         using HttpResponseMessage response = await host.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
 
-        while (await reader.ReadLineAsync() is { } line && line != ": keep-alive")
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (await reader.ReadLineAsync(patience.Token) is { } line && line != ": keep-alive")
             Assert.DoesNotContain("[DONE]", line);
         resume.SetResult();
         string rest = await reader.ReadToEndAsync();

@@ -57,7 +57,7 @@ internal sealed class TokenLogProbFormatter : IMessagePackFormatter<TokenLogProb
     }
 }
 
-/// <summary>Sampling parameters as ten elements of an array.</summary>
+/// <summary>Sampling parameters, written and checked as in a step's frame.</summary>
 internal sealed class SamplingParametersFormatter : IMessagePackFormatter<SamplingParameters?>
 {
     public static readonly SamplingParametersFormatter Instance = new();
@@ -65,61 +65,13 @@ internal sealed class SamplingParametersFormatter : IMessagePackFormatter<Sampli
     public void Serialize(ref MessagePackWriter writer, SamplingParameters? value, MessagePackSerializerOptions options)
     {
         if (value is null)
-        {
             writer.WriteNil();
-            return;
-        }
-
-        writer.WriteArrayHeader(10);
-        writer.Write(value.Temperature);
-        writer.Write(value.TopK);
-        writer.Write(value.TopP);
-        writer.Write(value.MinP);
-        writer.Write(value.RepetitionPenalty);
-        writer.Write(value.FrequencyPenalty);
-        writer.Write(value.PresencePenalty);
-        writer.WriteMapHeader(value.LogitBias.Count);
-        foreach ((int token, float bias) in value.LogitBias)
-        {
-            writer.Write(token);
-            writer.Write(bias);
-        }
-
-        writer.Write(value.Seed);
-        if (value.TopLogProbs is { } top)
-            writer.Write(top);
         else
-            writer.WriteNil();
+            FrameCodec.WriteSampling(ref writer, value);
     }
 
-    public SamplingParameters? Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options)
-    {
-        if (reader.TryReadNil())
-            return null;
-        ControlFormat.ExpectArray(ref reader, 10, "sampling parameters");
-        return new SamplingParameters
-        {
-            Temperature = reader.ReadSingle(),
-            TopK = reader.ReadInt32(),
-            TopP = reader.ReadSingle(),
-            MinP = reader.ReadSingle(),
-            RepetitionPenalty = reader.ReadSingle(),
-            FrequencyPenalty = reader.ReadSingle(),
-            PresencePenalty = reader.ReadSingle(),
-            LogitBias = ReadBias(ref reader),
-            Seed = reader.ReadUInt64(),
-            TopLogProbs = reader.TryReadNil() ? null : reader.ReadInt32(),
-        };
-    }
-
-    // The reader checks a map's count against the bytes that are left, so a lie cannot make this allocate much.
-    private static Dictionary<int, float> ReadBias(ref MessagePackReader reader)
-    {
-        var bias = new Dictionary<int, float>();
-        for (int left = reader.ReadMapHeader(); left > 0; left--)
-            bias[reader.ReadInt32()] = reader.ReadSingle();
-        return bias;
-    }
+    public SamplingParameters? Deserialize(ref MessagePackReader reader, MessagePackSerializerOptions options) =>
+        FrameCodec.ReadSampling(ref reader);
 }
 
 internal static class ControlFormat

@@ -73,9 +73,16 @@ public sealed class ControlSerializer : SerializerWithStringManifest
     {
         if (!Types.TryGetValue(manifest, out Type? type))
             throw new SerializationException($"a node sent a message \"{manifest}\" that this release does not know; run the same release on all nodes");
-        var reader = new MessagePackReader(new ReadOnlySequence<byte>(bytes));
-        object message = MessagePackSerializer.Deserialize(type, ref reader, _options)
-            ?? throw new SerializationException($"message \"{manifest}\" is empty");
-        return reader.End ? message : throw new SerializationException($"message \"{manifest}\" has {bytes.Length - reader.Consumed} bytes too many");
+        try
+        {
+            var reader = new MessagePackReader(new ReadOnlySequence<byte>(bytes));
+            object message = MessagePackSerializer.Deserialize(type, ref reader, _options)
+                ?? throw new SerializationException($"message \"{manifest}\" is empty");
+            return reader.End ? message : throw new SerializationException($"message \"{manifest}\" has {bytes.Length - reader.Consumed} bytes too many");
+        }
+        catch (MessagePackSerializationException exception)
+        {
+            throw new SerializationException($"message \"{manifest}\" is malformed: {exception.GetBaseException().Message}", exception);
+        }
     }
 }

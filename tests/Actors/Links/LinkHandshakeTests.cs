@@ -169,6 +169,21 @@ public class LinkHandshakeTests : LinkTestKit
     }
 
     [Fact]
+    public void A_link_that_stops_in_its_handshake_must_close_its_connection()
+    {
+        using Socket listening = RawPeer.Listen();
+        TestProbe owner = CreateTestProbe();
+        IActorRef link = Sys.ActorOf(LinkActor.Props(Options, (IPEndPoint)listening.LocalEndPoint!, Address, owner));
+        using RawPeer peer = RawPeer.Accept(listening);
+        Assert.Equal(FrameKind.Hello, peer.Read());
+
+        Sys.Stop(link);
+
+        owner.ExpectMsg<LinkDown>();
+        peer.ExpectEnd();
+    }
+
+    [Fact]
     public void Frames_for_a_link_that_never_comes_up_must_go_back_to_their_pool()
     {
         (_, IPEndPoint endpoint) = StartListener();

@@ -23,6 +23,7 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
     // Nodes that start together are planned together.
     private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(700);
     private static readonly TimeSpan AfterBreak = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan LongestAfterBreak = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan SuspectFor = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Repeat = TimeSpan.FromSeconds(2);
 
@@ -36,6 +37,8 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
     private readonly Dictionary<string, PlacementMessages.AssignPlan> _plans = []; // by replica
     private readonly HashSet<string> _broken = []; // replicas that need a new epoch
     private readonly HashSet<(string Node, long Uid)> _refused = [];
+    private TimeSpan _afterBreak = AfterBreak;
+    private DateTime _lastBreak = DateTime.MinValue;
     private Dictionary<string, PlacementMessages.NodeOffer> _offers = [];
     private IReadOnlyList<string> _reasons = ["waiting for stage nodes"];
     private long _lastEpoch;
@@ -86,7 +89,7 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
                 _broken.Add(broken.ReplicaId);
                 if (broken.Node is not null)
                     _suspects[broken.Node] = DateTime.UtcNow + SuspectFor;
-                PlanSoon(AfterBreak);
+                PlanSoon(DelayAfterBreak());
                 break;
             case PlacementMessages.ReplicaBroken:
                 break; // an epoch that placement knows to be over
@@ -111,6 +114,16 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
     {
         if (!Timers.IsTimerActive("plan"))
             Timers.StartSingleTimer("plan", MakePlan.Instance, delay);
+    }
+
+    // The first break is mended at once; what breaks again and again, such as a slice that never loads, is tried ever less often.
+    private TimeSpan DelayAfterBreak()
+    {
+        DateTime now = DateTime.UtcNow;
+        bool again = now - _lastBreak < LongestAfterBreak + _afterBreak;
+        _lastBreak = now;
+        _afterBreak = again ? TimeSpan.FromTicks(Math.Min(2 * _afterBreak.Ticks, LongestAfterBreak.Ticks)) : AfterBreak;
+        return _afterBreak;
     }
 
     private void Plan()

@@ -30,7 +30,7 @@ public sealed class ReplicaActor : UntypedActor, IWithTimers, ISchedulerListener
     private const string Loading = "loading";
     private const string Active = "active";
     private const string Broken = "broken";
-    private const string ProbeId = "readiness-probe";
+    private const string ProbeId = "(readiness probe)"; // no endpoint gives such an id
     private static readonly TimeSpan SilenceLimit = TimeSpan.FromSeconds(3);
 
     private readonly NodeContext _node;

@@ -19,6 +19,8 @@ namespace Llama3Cluster.Actors.Stages;
 /// </remarks>
 public sealed class StageActor : UntypedActor
 {
+    private static long _staleFrames;
+
     private readonly NodeContext _node;
     private readonly StageDevice _device;
     private readonly CancellationToken _retired;
@@ -40,9 +42,7 @@ public sealed class StageActor : UntypedActor
     }
 
     /// <summary>Frames of other epochs that this process has dropped; a fenced stage's frames show up here.</summary>
-    public static long StaleFrames => Interlocked.Read(ref s_staleFrames);
-
-    private static long s_staleFrames;
+    public static long StaleFrames => Interlocked.Read(ref _staleFrames);
 
     /// <summary>How to make one.</summary>
     /// <param name="node">The node's shared parts.</param>
@@ -178,7 +178,7 @@ public sealed class StageActor : UntypedActor
     {
         if (frame.Step.Epoch != _assignment.Epoch || _next is null || _executor is null || _failed)
         {
-            Interlocked.Increment(ref s_staleFrames);
+            Interlocked.Increment(ref _staleFrames);
             frame.Release();
             return;
         }

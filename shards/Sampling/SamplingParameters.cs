@@ -8,6 +8,9 @@ public sealed record SamplingParameters
 
     private static readonly Dictionary<int, float> NoBias = [];
 
+    /// <summary>Most tokens that <see cref="LogitBias"/> may name.</summary>
+    public const int MaxLogitBiases = 1024;
+
     /// <summary>Always the likeliest token.</summary>
     public static SamplingParameters Greedy { get; } = new() { Temperature = 0 };
 
@@ -67,6 +70,12 @@ public sealed record SamplingParameters
         Require(FrequencyPenalty is >= -2 and <= 2, "frequency_penalty", FrequencyPenalty, "from -2 to 2");
         Require(PresencePenalty is >= -2 and <= 2, "presence_penalty", PresencePenalty, "from -2 to 2");
         Require(TopLogProbs is null or (>= 0 and <= MaxTopLogProbs), "top_logprobs", TopLogProbs, $"from 0 to {MaxTopLogProbs}");
+        if (Bias.Count > MaxLogitBiases)
+        {
+            errors.Add(new ParameterError("logit_bias", $"logit_bias names {Bias.Count} tokens; at most {MaxLogitBiases} are taken"));
+            return errors;
+        }
+
         foreach (var (token, bias) in Bias)
         {
             if (token < 0 || token >= vocabularySize)

@@ -90,4 +90,15 @@ public class SamplingParametersTests
         source[1] = 50;
         Assert.Equal(2, parameters.LogitBias[1]);
     }
+
+    [Fact]
+    public void More_biases_than_a_step_can_carry_must_be_refused()
+    {
+        Dictionary<int, float> biases = Enumerable.Range(0, SamplingParameters.MaxLogitBiases + 1).ToDictionary(token => token, _ => 1f);
+
+        ParameterError error = Assert.Single(new SamplingParameters { LogitBias = biases }.Validate(5000));
+
+        Assert.Equal("logit_bias", error.Parameter);
+        Assert.Contains("1025", error.Message, StringComparison.Ordinal);
+    }
 }

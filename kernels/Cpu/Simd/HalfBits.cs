@@ -15,5 +15,8 @@ internal static class HalfBits
     /// <summary>A half's infinity after <see cref="MantissaShift"/>; what is greater is a NaN.</summary>
     public const int Infinity = 0x7C00 << MantissaShift;
 
+    /// <summary>The sign and the magnitude of sign-extended bits after <see cref="MantissaShift"/>.</summary>
+    public const int FiniteSingle = unchecked((int)0x8FFFE000);
+
     public const uint SingleExponent = 0x7F800000;
 }

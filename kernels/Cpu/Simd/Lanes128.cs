@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
 /// <summary>Four lanes: Arm AdvSimd, SSE, and in software whatever has neither.</summary>
-internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
+internal readonly unsafe partial struct Lanes128 : ILanes<Vector128<float>>
 {
     public static int Count => Vector128<float>.Count;
 

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
 /// <summary>Eight lanes: AVX2 with FMA.</summary>
-internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
+internal readonly unsafe partial struct Lanes256 : ILanes<Vector256<float>>
 {
     public static int Count => Vector256<float>.Count;
 

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
 /// <summary>Sixteen lanes: AVX-512.</summary>
-internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
+internal readonly unsafe partial struct Lanes512 : ILanes<Vector512<float>>
 {
     public static int Count => Vector512<float>.Count;
 

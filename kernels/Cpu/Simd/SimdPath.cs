@@ -28,7 +28,7 @@ internal static class SimdPaths
 
     public static bool IsSupported(SimdPath path) => path switch
     {
-        SimdPath.Vector512 => Avx512F.IsSupported,
+        SimdPath.Vector512 => Avx512F.IsSupported && Avx512BW.IsSupported,
         SimdPath.Vector256 => Avx2.IsSupported && Fma.IsSupported,
         _ => true,
     };

@@ -56,6 +56,25 @@ public class ConformanceLinear
 
     [Theory]
     [MemberData(nameof(Formats))]
+    public void Linear_must_keep_what_is_not_finite_in_its_row(string name, WeightFormat format)
+    {
+        const int Outputs = 5, Columns = 256, Rows = 5;
+        using ComputeDevice device = DevicesUnderTest.Create(name);
+        using var memory = new WeightMemory(format, Outputs, Columns, Values.Normal(Outputs * Columns, seed: 7));
+        float[] x = Values.Normal(Rows * Columns, seed: 8);
+        float[] expected = Multiply(device, memory, x, Rows);
+        (x[Columns + 3], x[(3 * Columns) + 255]) = (float.NaN, float.PositiveInfinity);
+        x.AsSpan(4 * Columns).Clear();
+        float[] actual = Multiply(device, memory, x, Rows);
+        foreach (int finite in new[] { 0, 2 })
+            Assert.Equal(expected[(finite * Outputs)..((finite + 1) * Outputs)].Bits(), actual[(finite * Outputs)..((finite + 1) * Outputs)].Bits());
+        Assert.All(actual[Outputs..(2 * Outputs)], value => Assert.True(float.IsNaN(value)));
+        Assert.All(actual[(3 * Outputs)..(4 * Outputs)], value => Assert.False(float.IsFinite(value)));
+        Assert.All(actual[(4 * Outputs)..], value => Assert.Equal(0, value));
+    }
+
+    [Theory]
+    [MemberData(nameof(Formats))]
     public void Embed_must_give_the_decoded_rows_exactly(string name, WeightFormat format)
     {
         const int Vocabulary = 19;
@@ -124,6 +143,10 @@ public class ConformanceLinear
         _ => [256, 768],
     };
 
+    // By quantized weights, activations count in 32767 steps of the row's largest; the quotient may have been rounded across the half.
+    private static double HalfStepOf(WeightFormat format) =>
+        format is WeightFormat.Q8_0 or WeightFormat.Q4_0 ? 0.505 / short.MaxValue : 0;
+
     private static void CheckLinear(ComputeDevice device, WeightFormat format, int outputs, int columns, int rows, int offset = 2)
     {
         using var reference = new ReferenceDevice();
@@ -137,10 +160,15 @@ public class ConformanceLinear
             {
                 // Every product and every sum rounds once, on terms that together are at most sum |w x|: fewer roundings lie on the way
                 // of any one term than there are columns and lanes to add.
-                double magnitude = 0;
+                double magnitude = 0, weight = 0, largest = 0;
                 for (int i = 0; i < columns; i++)
+                {
                     magnitude += Math.Abs(w[(o * columns) + i] * (double)x[(r * columns) + i]);
-                double tolerance = ((columns / 4) + 8) * Rounding * magnitude;
+                    weight += Math.Abs(w[(o * columns) + i]);
+                    largest = Math.Max(largest, Math.Abs(x[(r * columns) + i]));
+                }
+
+                double tolerance = (((columns / 4) + 8) * Rounding * magnitude) + (HalfStepOf(format) * largest * weight);
                 Assert.InRange(actual[(r * outputs) + o], expected[(r * outputs) + o] - tolerance, expected[(r * outputs) + o] + tolerance);
             }
         }

@@ -43,8 +43,16 @@ public sealed class TcpEndpoint : BackgroundService
     public override Task StartAsync(CancellationToken cancellationToken)
     {
         // Here rather than in the background, so that an address in use ends the start.
-        _listener.Bind(_options.EndPoint);
-        _listener.Listen();
+        try
+        {
+            _listener.Bind(_options.EndPoint);
+            _listener.Listen();
+        }
+        catch (SocketException error)
+        {
+            throw new IOException($"TCP clients cannot be served at {_options.EndPoint}: {error.Message}. Choose another address with --tcp.", error);
+        }
+
         _logger.LogInformation("TCP clients are served at {EndPoint}.", LocalEndPoint);
         return base.StartAsync(cancellationToken);
     }

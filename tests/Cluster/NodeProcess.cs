@@ -25,6 +25,7 @@ internal sealed class NodeProcess : IAsyncDisposable
         _process = new Process { StartInfo = start, EnableRaisingEvents = true };
         _process.OutputDataReceived += (_, line) => Take(line.Data);
         _process.ErrorDataReceived += (_, line) => Take(line.Data);
+        _process.Exited += (_, _) => GiveUp();
         _process.Start();
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
@@ -44,12 +45,23 @@ internal sealed class NodeProcess : IAsyncDisposable
 
     public static NodeProcess Start(params string[] arguments) => new(arguments);
 
-    /// <summary>A port that was free a moment ago.</summary>
+    /// <summary>A port that was free a moment ago, outside the range from which the system takes those of outgoing connections.</summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            int port = Random.Shared.Next(10_000, 32_000);
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Loopback, port);
+                listener.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // taken: another one
+            }
+        }
     }
 
     /// <summary>Waits until it has printed a line that matches.</summary>
@@ -67,6 +79,9 @@ internal sealed class NodeProcess : IAsyncDisposable
 
             _awaited.Add((regex, seen));
         }
+
+        if (_process.HasExited)
+            GiveUp();
 
         try
         {
@@ -106,6 +121,17 @@ internal sealed class NodeProcess : IAsyncDisposable
         }
 
         _process.Dispose();
+    }
+
+    // What it has not printed when it ends, it never will.
+    private void GiveUp()
+    {
+        _process.WaitForExit(); // until its output has been read to the end
+        lock (_output)
+        {
+            foreach ((Regex pattern, TaskCompletionSource<string> seen) in _awaited)
+                seen.TrySetException(new InvalidOperationException($"process {Id} ended without a line like \"{pattern}\":\n{_output}"));
+        }
     }
 
     private void Take(string? line)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net.Sockets;
+using Akka.Remote;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Shards.Files;
 
@@ -35,9 +36,9 @@ internal static class CommandLine
         {
             return 130;
         }
-        catch (Exception error) when (IsExpected(error))
+        catch (Exception error) when (MessageOf(error) is { } message)
         {
-            await Console.Error.WriteLineAsync($"error: {error.Message}").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"error: {message}").ConfigureAwait(false);
             return 1;
         }
     }
@@ -65,9 +66,14 @@ internal static class CommandLine
     }
 
     // Errors that say all there is to say in their message; anything else is a bug and deserves its stack trace.
-    private static bool IsExpected(Exception error) => error
-        is ModelFileException or PromptException or ArgumentException or IOException or UnauthorizedAccessException
-        or HttpRequestException or SocketException or UsageException;
+    private static string? MessageOf(Exception error) => error switch
+    {
+        AggregateException { InnerException: { } inner } => MessageOf(inner),
+        RemoteTransportException => $"{error.Message.Split(". See")[0]}: {error.GetBaseException().Message}. Choose another address with --cluster.",
+        ModelFileException or PromptException or ArgumentException or IOException or UnauthorizedAccessException
+            or HttpRequestException or SocketException or UsageException => error.Message,
+        _ => null,
+    };
 }
 
 /// <summary>A command that cannot do what its options ask for; the message says why and what to do.</summary>

@@ -18,6 +18,7 @@ internal static class Logs
         logging.SetMinimumLevel(LogLevel.Information);
         // The frameworks' own news interests only who asks for it; warnings come through.
         logging.AddFilter("Microsoft", LogLevel.Warning);
+        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None); // a failed start is printed once, as an error
         logging.AddFilter("Akka", LogLevel.Warning);
         logging.AddFilter("Akka.Cluster.SBR", LogLevel.Information);
     }

@@ -15,6 +15,18 @@ internal sealed class ReadinessReport(IInferenceService service, ReadinessReport
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        try
+        {
+            await ReportAsync(stoppingToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // The program ends before it was ready.
+        }
+    }
+
+    private async Task ReportAsync(CancellationToken stoppingToken)
+    {
         using var timer = new PeriodicTimer(Interval);
         DateTime next = DateTime.UtcNow + Quiet;
         string? said = null;

@@ -95,6 +95,24 @@ public sealed class ServiceTests
         Assert.DoesNotContain("   at ", process.Output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("--http")]
+    [InlineData("--tcp")]
+    [InlineData("--cluster")]
+    public async Task An_address_in_use_must_be_named_and_end_the_start(string option)
+    {
+        int taken = NodeProcess.FreePort();
+        using var holder = new TcpListener(IPAddress.Loopback, taken);
+        holder.Start();
+        string[] addresses = [.. ((string[])["--http", "--tcp", "--cluster"]).SelectMany(
+            name => (string[])[name, $"127.0.0.1:{(name == option ? taken : NodeProcess.FreePort())}"])];
+        await using NodeProcess process = NodeProcess.Start(["serve", .. addresses]);
+
+        Assert.Equal(1, await process.ExitAsync());
+
+        Assert.Contains($"127.0.0.1:{taken}", process.Output.Split('\n').Last(line => line.StartsWith("error: ", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
     private static async Task<HttpResponseMessage> StartStreamAsync(SingleProcess server)
     {
         var request = new HttpRequestMessage(HttpMethod.Post, Completions) { Content = JsonContent.Create(Request(tokens: 490, stream: true)) };

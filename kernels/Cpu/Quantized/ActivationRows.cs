@@ -23,15 +23,15 @@ internal unsafe struct ActivationRows<TS, TV> : IParallelJob
     public float* Words;
     public float* Scales;
 
-    /// <summary>Floats' places that a row of words takes.</summary>
-    public static long RowFloats(int columns) => (long)WordGroup<TS, TV>.GroupsOf(columns) * WordGroup<TS, TV>.WordFloats;
+    /// <summary>Floats that a row takes.</summary>
+    public static long RowFloats(int columns) => (long)WordGroup<TS, TV>.GroupsOf(columns) * WordGroup<TS, TV>.ActivationFloats;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(int chunk, int worker)
     {
         float* source = Source + (chunk * (long)Columns);
-        var words = (short*)(Words + (chunk * RowFloats(Columns)));
+        float* groups = Words + (chunk * RowFloats(Columns));
         float largest = LargestMagnitude(source);
         bool usable = largest > Negligible && float.IsFinite(largest);
 
@@ -42,7 +42,7 @@ internal unsafe struct ActivationRows<TS, TV> : IParallelJob
         int all = WordGroup<TS, TV>.GroupsOf(Columns) * perGroup;
         for (int block = 0; block < all; block++)
         {
-            short* to = words + (block / perGroup * perGroup * WordGroup<TS, TV>.BlockColumns) + (block % perGroup * Vector128<short>.Count);
+            short* to = (short*)(groups + (block / perGroup * WordGroup<TS, TV>.ActivationFloats)) + (block % perGroup * Vector128<short>.Count);
             int vector = perGroup * Vector128<short>.Count;
             if (block < blocks && usable)
             {
@@ -56,6 +56,18 @@ internal unsafe struct ActivationRows<TS, TV> : IParallelJob
                     Vector128<short>.Zero.Store(to + (i * vector));
             }
         }
+
+        for (int group = 0; group < all / perGroup; group++)
+            AppendSums(groups + (group * WordGroup<TS, TV>.ActivationFloats));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AppendSums(float* group)
+    {
+        TV one = TS.SplatWord(1), sum = TS.MultiplyWordsAddPairs(TS.Load(group), one);
+        for (int vector = 1; vector < 4; vector++)
+            sum = TS.AddIntegers(sum, TS.MultiplyWordsAddPairs(TS.Load(group + (vector * TS.Count)), one));
+        TS.Store(group + (4 * TS.Count), TS.IntegersToFloat(sum));
     }
 
     private readonly float LargestMagnitude(float* source)

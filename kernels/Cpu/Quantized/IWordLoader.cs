@@ -13,8 +13,11 @@ internal unsafe interface IWordLoader
     /// <summary>Bytes of 32 weights, where they are stored apart from others; 0 if rows are always whole groups.</summary>
     static abstract int BlockBytes { get; }
 
-    /// <summary>The words of a group, and the factor of each block in its lanes.</summary>
-    static abstract void Load<TS, TV>(byte* row, int group, out TV a, out TV b, out TV c, out TV d, out TV scale)
+    /// <summary>Whether a weight is its word times the factor, less a minimum; otherwise minima are meaningless.</summary>
+    static abstract bool HasMin { get; }
+
+    /// <summary>The words of a group, and the factor and the minimum of each block in its lanes.</summary>
+    static abstract void Load<TS, TV>(byte* row, int group, out TV a, out TV b, out TV c, out TV d, out TV scale, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged;
 }
@@ -24,18 +27,20 @@ internal readonly unsafe struct Q8Loader : IWordLoader
 {
     public static int BlockBytes => 34;
 
+    public static bool HasMin => false;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<TS, TV>(byte* row, int group, out TV a, out TV b, out TV c, out TV d, out TV scale)
+    public static void Load<TS, TV>(byte* row, int group, out TV a, out TV b, out TV c, out TV d, out TV scale, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged
     {
         byte* block = row + (group * (long)(BlockBytes * WordGroup<TS, TV>.Blocks));
-        TV low = TS.GatherBytes(block + 2, BlockBytes), high = TS.GatherBytes(block + 18, BlockBytes);
+        TV low = TS.GatherBytes(block + 2, BlockBytes, 2 * BlockBytes), high = TS.GatherBytes(block + 18, BlockBytes, 2 * BlockBytes);
         a = TS.ShiftSignedWordsRight(TS.ShiftWordsLeft(low, 8), 8);
         b = TS.ShiftSignedWordsRight(TS.ShiftWordsLeft(high, 8), 8);
         c = TS.ShiftSignedWordsRight(low, 8);
         d = TS.ShiftSignedWordsRight(high, 8);
-        scale = TS.GatherHalf(block, BlockBytes);
+        min = scale = TS.GatherHalf(block, BlockBytes);
     }
 }
 
@@ -44,36 +49,19 @@ internal readonly unsafe struct Q4Loader : IWordLoader
 {
     public static int BlockBytes => 18;
 
+    public static bool HasMin => false;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<TS, TV>(byte* row, int group, out TV a, out TV b, out TV c, out TV d, out TV scale)
+    public static void Load<TS, TV>(byte* row, int group, out TV a, out TV b, out TV c, out TV d, out TV scale, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged
     {
         byte* block = row + (group * (long)(BlockBytes * WordGroup<TS, TV>.Blocks));
-        TV packed = TS.GatherBytes(block + 2, BlockBytes), nibble = TS.SplatWord(0x0F), offset = TS.SplatWord(8);
+        TV packed = TS.GatherBytes(block + 2, BlockBytes, 2 * BlockBytes), nibble = TS.SplatWord(0x0F), offset = TS.SplatWord(8);
         a = TS.SubtractWords(TS.AndWords(packed, nibble), offset);
         b = TS.SubtractWords(TS.AndWords(TS.ShiftWordsRight(packed, 4), nibble), offset);
         c = TS.SubtractWords(TS.AndWords(TS.ShiftWordsRight(packed, 8), nibble), offset);
         d = TS.SubtractWords(TS.ShiftWordsRight(packed, 12), offset);
-        scale = TS.GatherHalf(block, BlockBytes);
-    }
-}
-
-/// <summary>What <see cref="WordTile{TS,TV}.Unpack"/> has unpacked: four vectors of words and one of factors a group.</summary>
-internal readonly unsafe struct PanelLoader : IWordLoader
-{
-    public static int BlockBytes => 0;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<TS, TV>(byte* row, int group, out TV a, out TV b, out TV c, out TV d, out TV scale)
-        where TS : struct, ILanes<TV>
-        where TV : unmanaged
-    {
-        float* words = (float*)row + (group * (long)WordGroup<TS, TV>.PanelFloats);
-        a = TS.Load(words);
-        b = TS.Load(words + TS.Count);
-        c = TS.Load(words + (2 * TS.Count));
-        d = TS.Load(words + (3 * TS.Count));
-        scale = TS.Load(words + (4 * TS.Count));
+        min = scale = TS.GatherHalf(block, BlockBytes);
     }
 }

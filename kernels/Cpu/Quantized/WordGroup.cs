@@ -16,11 +16,11 @@ internal static class WordGroup<TS, TV>
     /// <summary>Columns of a group.</summary>
     public static int Columns => Blocks * BlockColumns;
 
-    /// <summary>A group's words, in floats' places.</summary>
-    public static int WordFloats => 4 * TS.Count;
+    /// <summary>Floats that a group of activations takes: its words, then their sums, each block's in its lanes.</summary>
+    public static int ActivationFloats => 5 * TS.Count;
 
-    /// <summary>A group's words and factors, in floats' places.</summary>
-    public static int PanelFloats => 5 * TS.Count;
+    /// <summary>Floats that a group of unpacked weights takes: its words, factors and minima.</summary>
+    public static int PanelFloats => 6 * TS.Count;
 
     /// <summary>Groups that cover a row.</summary>
     public static int GroupsOf(int columns) => (columns + Columns - 1) / Columns;

@@ -26,7 +26,7 @@ internal unsafe struct WordLinearJob<TS, TV> : IParallelJob
     public byte* Panels;
 
     /// <summary>Whether a format's products go this way.</summary>
-    public static bool Takes(WeightFormat format) => format is WeightFormat.Q8_0 or WeightFormat.Q4_0;
+    public static bool Takes(WeightFormat format) => format.ElementsPerBlock() > 1;
 
     /// <summary>Bytes of one worker's panel.</summary>
     public static long PanelBytes(int columns) => Scratch.RoundUp(WordTile<TS, TV>.Outputs * PanelFloats(columns) * sizeof(float));
@@ -42,6 +42,15 @@ internal unsafe struct WordLinearJob<TS, TV> : IParallelJob
                 break;
             case WeightFormat.Q4_0:
                 Multiply<Q4Loader>(first, end, worker);
+                break;
+            case WeightFormat.Q4_K:
+                Multiply<Q4KLoader>(first, end, worker);
+                break;
+            case WeightFormat.Q5_K:
+                Multiply<Q5KLoader>(first, end, worker);
+                break;
+            case WeightFormat.Q6_K:
+                Multiply<Q6KLoader>(first, end, worker);
                 break;
             default:
                 throw new NotSupportedException($"weights of format {Weights.Format} have no products in whole numbers");
@@ -82,8 +91,8 @@ internal unsafe struct WordLinearJob<TS, TV> : IParallelJob
                     WordTile<TS, TV>.Unpack<TL>((byte*)Weights.Address + ((o + i) * stride), columns, panel + (i * panelStride));
                 for (int row = r; row < endRow; row += WordTile<TS, TV>.Rows)
                 {
-                    WordTile<TS, TV>.FourRows(
-                        panel, panelStride, outputs, Words + (row * xStride), xStride, Scales + row,
+                    WordTile<TS, TV>.FourRows<PanelLoader<TL>>(
+                        (byte*)panel, panelStride * sizeof(float), outputs, Words + (row * xStride), xStride, Scales + row,
                         Math.Min(WordTile<TS, TV>.Rows, endRow - row), groups, Y + (row * (long)Weights.Rows) + o, Weights.Rows);
                 }
             }

@@ -5,8 +5,8 @@ namespace Llama3Cluster.Kernels.Cpu.Quantized;
 
 /// <summary>
 /// Dot products of quantized weight rows with activation rows of words, several at once. Whatever the tile, one product is summed the
-/// same way: whole numbers inside a block's four lanes, exactly; those times the block's factor into a vector of floats, from left to right;
-/// then <see cref="ILanes{TV}.Sum"/>, times the row's scale. So a result's bits do not depend on the tile that computed it. A tile at an
+/// same way: whole numbers inside a block's four lanes, exactly; those times the block's factor into a vector of floats, less the minimum times
+/// the activations' sum where there are minima, from left to right; then <see cref="ILanes{TV}.Sum"/>, times the row's scale. So a result's bits do not depend on the tile that computed it. A tile at an
 /// edge repeats its last row and drops those results.
 /// </summary>
 internal static unsafe class WordTile<TS, TV>
@@ -27,26 +27,28 @@ internal static unsafe class WordTile<TS, TV>
         for (int o = 0; o < outputs; o++, weights += stride)
         {
             TV sum = TS.Splat(0);
-            float* words = x;
-            for (int group = 0; group < groups; group++, words += WordGroup<TS, TV>.WordFloats)
+            float* at = x;
+            for (int group = 0; group < groups; group++, at += WordGroup<TS, TV>.ActivationFloats)
             {
-                TL.Load<TS, TV>(weights, group, out TV a, out TV b, out TV c, out TV d, out TV factor);
-                TV dot = Dot(
-                    a, b, c, d, TS.Load(words), TS.Load(words + TS.Count), TS.Load(words + (2 * TS.Count)), TS.Load(words + (3 * TS.Count)));
-                sum = TS.MultiplyAdd(dot, factor, sum);
+                TL.Load<TS, TV>(weights, group, out TV a, out TV b, out TV c, out TV d, out TV factor, out TV min);
+                sum = TS.MultiplyAdd(
+                    Dot(a, b, c, d, TS.Load(at), TS.Load(at + TS.Count), TS.Load(at + (2 * TS.Count)), TS.Load(at + (3 * TS.Count))), factor, sum);
+                if (TL.HasMin)
+                    sum = TS.Subtract(sum, TS.Multiply(min, TS.Load(at + (4 * TS.Count))));
             }
 
             y[o] = TS.Sum(sum) * scale;
         }
     }
 
-    /// <summary>Up to four activation rows by up to two unpacked weight rows.</summary>
+    /// <summary>Up to four activation rows by up to two weight rows of whole groups.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void FourRows(
-        float* panel, long stride, int outputs, float* x, long xStride, float* scales, int rows, int groups, float* y, long yStride)
+    public static void FourRows<TL>(
+        byte* weights, long stride, int outputs, float* x, long xStride, float* scales, int rows, int groups, float* y, long yStride)
+        where TL : struct, IWordLoader
     {
-        var w0 = (byte*)panel;
-        var w1 = (byte*)(panel + (stride * Math.Min(1, outputs - 1)));
+        byte* w0 = weights;
+        byte* w1 = weights + (stride * Math.Min(1, outputs - 1));
         float* x0 = x;
         float* x1 = x + (xStride * Math.Min(1, rows - 1));
         float* x2 = x + (xStride * Math.Min(2, rows - 1));
@@ -55,9 +57,9 @@ internal static unsafe class WordTile<TS, TV>
         TV a20 = a00, a21 = a00, a30 = a00, a31 = a00;
         for (int group = 0; group < groups; group++)
         {
-            PanelLoader.Load<TS, TV>(w0, group, out TV wa, out TV wb, out TV wc, out TV wd, out TV factor);
-            PanelLoader.Load<TS, TV>(w1, group, out TV va, out TV vb, out TV vc, out TV vd, out TV other);
-            long at = group * (long)WordGroup<TS, TV>.WordFloats;
+            TL.Load<TS, TV>(w0, group, out TV wa, out TV wb, out TV wc, out TV wd, out TV factor, out TV min);
+            TL.Load<TS, TV>(w1, group, out TV va, out TV vb, out TV vc, out TV vd, out TV other, out TV otherMin);
+            long at = group * (long)WordGroup<TS, TV>.ActivationFloats;
             TV xa = TS.Load(x0 + at), xb = TS.Load(x0 + at + TS.Count), xc = TS.Load(x0 + at + (2 * TS.Count)), xd = TS.Load(x0 + at + (3 * TS.Count));
             a00 = TS.MultiplyAdd(Dot(wa, wb, wc, wd, xa, xb, xc, xd), factor, a00);
             a01 = TS.MultiplyAdd(Dot(va, vb, vc, vd, xa, xb, xc, xd), other, a01);
@@ -70,6 +72,21 @@ internal static unsafe class WordTile<TS, TV>
             (xa, xb, xc, xd) = (TS.Load(x3 + at), TS.Load(x3 + at + TS.Count), TS.Load(x3 + at + (2 * TS.Count)), TS.Load(x3 + at + (3 * TS.Count)));
             a30 = TS.MultiplyAdd(Dot(wa, wb, wc, wd, xa, xb, xc, xd), factor, a30);
             a31 = TS.MultiplyAdd(Dot(va, vb, vc, vd, xa, xb, xc, xd), other, a31);
+            if (TL.HasMin)
+            {
+                TV s0 = TS.Load(x0 + at + (4 * TS.Count));
+                a00 = TS.Subtract(a00, TS.Multiply(min, s0));
+                a01 = TS.Subtract(a01, TS.Multiply(otherMin, s0));
+                TV s1 = TS.Load(x1 + at + (4 * TS.Count));
+                a10 = TS.Subtract(a10, TS.Multiply(min, s1));
+                a11 = TS.Subtract(a11, TS.Multiply(otherMin, s1));
+                TV s2 = TS.Load(x2 + at + (4 * TS.Count));
+                a20 = TS.Subtract(a20, TS.Multiply(min, s2));
+                a21 = TS.Subtract(a21, TS.Multiply(otherMin, s2));
+                TV s3 = TS.Load(x3 + at + (4 * TS.Count));
+                a30 = TS.Subtract(a30, TS.Multiply(min, s3));
+                a31 = TS.Subtract(a31, TS.Multiply(otherMin, s3));
+            }
         }
 
         Store(y, outputs, scales[0], a00, a01);
@@ -110,12 +127,14 @@ internal static unsafe class WordTile<TS, TV>
     private static void UnpackGroup<TL>(byte* row, int group, float* panel)
         where TL : struct, IWordLoader
     {
-        TL.Load<TS, TV>(row, group, out TV a, out TV b, out TV c, out TV d, out TV scale);
+        TL.Load<TS, TV>(row, group, out TV a, out TV b, out TV c, out TV d, out TV scale, out TV min);
         TS.Store(panel, a);
         TS.Store(panel + TS.Count, b);
         TS.Store(panel + (2 * TS.Count), c);
         TS.Store(panel + (3 * TS.Count), d);
         TS.Store(panel + (4 * TS.Count), scale);
+        if (TL.HasMin)
+            TS.Store(panel + (5 * TS.Count), min);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -19,4 +19,7 @@ internal static class HalfBits
     public const int FiniteSingle = unchecked((int)0x8FFFE000);
 
     public const uint SingleExponent = 0x7F800000;
+
+    /// <summary>A half that is neither infinite nor a NaN.</summary>
+    public static float FiniteToSingle(short bits) => BitConverter.Int32BitsToSingle((bits << MantissaShift) & FiniteSingle) * Rebias;
 }

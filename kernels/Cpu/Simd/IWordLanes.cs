@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
 /// <summary>
@@ -8,17 +10,28 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 internal unsafe interface IWordLanes<TV>
     where TV : unmanaged
 {
-    /// <summary>16 bytes a block, the blocks <paramref name="stride"/> bytes apart.</summary>
-    static abstract TV GatherBytes(byte* first, int stride);
+    /// <summary>16 bytes a block: block i from <paramref name="first"/> + (i % 2) near + (i / 2) far.</summary>
+    static abstract TV GatherBytes(byte* first, int near, int far);
 
     /// <summary>A half-precision number a block, finite, in each of the block's float lanes.</summary>
     static abstract TV GatherHalf(byte* first, int stride);
+
+    /// <summary>The first element in the lanes of the first block, and so on.</summary>
+    static abstract TV SplatToBlocks(Vector128<float> blocks);
+
+    /// <summary>Shifts 32-bit numbers, those of block i by <paramref name="first"/> + (i % 2) near + (i / 2) far.</summary>
+    static abstract TV ShiftBlocksRight(TV a, int first, int near, int far);
 
     static abstract TV SplatWord(short value);
 
     static abstract TV AndWords(TV a, TV b);
 
+    static abstract TV OrWords(TV a, TV b);
+
     static abstract TV SubtractWords(TV a, TV b);
+
+    /// <summary>The low halves of the products.</summary>
+    static abstract TV MultiplyWords(TV a, TV b);
 
     static abstract TV ShiftWordsLeft(TV a, int bits);
 

@@ -8,11 +8,17 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 internal readonly unsafe partial struct Lanes128
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> GatherBytes(byte* first, int stride) => Vector128.Load(first).AsSingle();
+    public static Vector128<float> GatherBytes(byte* first, int near, int far) => Vector128.Load(first).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> GatherHalf(byte* first, int stride) =>
         FiniteHalves(Vector128.Create((int)Unsafe.ReadUnaligned<short>(first)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> SplatToBlocks(Vector128<float> blocks) => Vector128.Create(blocks[0]);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> ShiftBlocksRight(Vector128<float> a, int first, int near, int far) => (a.AsUInt32() >>> first).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> SplatWord(short value) =>
@@ -21,6 +27,14 @@ internal readonly unsafe partial struct Lanes128
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> AndWords(Vector128<float> a, Vector128<float> b) =>
         a & b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> OrWords(Vector128<float> a, Vector128<float> b) =>
+        a | b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> MultiplyWords(Vector128<float> a, Vector128<float> b) =>
+        (a.AsInt16() * b.AsInt16()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> SubtractWords(Vector128<float> a, Vector128<float> b) =>

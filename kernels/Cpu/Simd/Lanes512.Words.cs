@@ -8,9 +8,9 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 internal readonly unsafe partial struct Lanes512
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> GatherBytes(byte* first, int stride) =>
-        Vector256.Create(Vector128.Load(first), Vector128.Load(first + stride)).ToVector512Unsafe()
-            .WithUpper(Vector256.Create(Vector128.Load(first + (2 * stride)), Vector128.Load(first + (3 * stride)))).AsSingle();
+    public static Vector512<float> GatherBytes(byte* first, int near, int far) =>
+        Vector256.Create(Vector128.Load(first), Vector128.Load(first + near)).ToVector512Unsafe()
+            .WithUpper(Vector256.Create(Vector128.Load(first + far), Vector128.Load(first + far + near))).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> GatherHalf(byte* first, int stride)
@@ -19,9 +19,20 @@ internal readonly unsafe partial struct Lanes512
             | ((ulong)Unsafe.ReadUnaligned<ushort>(first + stride) << 16)
             | ((ulong)Unsafe.ReadUnaligned<ushort>(first + (2 * stride)) << 32)
             | ((ulong)Unsafe.ReadUnaligned<ushort>(first + (3 * stride)) << 48);
-        Vector128<float> scales = Lanes128.FiniteHalves(Vector128.WidenLower(Vector128.CreateScalarUnsafe(bits).AsInt16()));
-        return Avx512F.PermuteVar16x32(
-            scales.ToVector256Unsafe().ToVector512Unsafe(), Vector512.Create(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
+        return SplatToBlocks(Lanes128.FiniteHalves(Vector128.WidenLower(Vector128.CreateScalarUnsafe(bits).AsInt16())));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> SplatToBlocks(Vector128<float> blocks) =>
+        Avx512F.PermuteVar16x32(
+            blocks.ToVector256Unsafe().ToVector512Unsafe(), Vector512.Create(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> ShiftBlocksRight(Vector512<float> a, int first, int near, int far)
+    {
+        uint n = (uint)near, f = (uint)far, both = n + f;
+        Vector512<uint> counts = Vector512.Create((uint)first) + Vector512.Create(0, 0, 0, 0, n, n, n, n, f, f, f, f, both, both, both, both);
+        return Avx512F.ShiftRightLogicalVariable(a.AsUInt32(), counts).AsSingle();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -31,6 +42,14 @@ internal readonly unsafe partial struct Lanes512
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> AndWords(Vector512<float> a, Vector512<float> b) =>
         a & b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> OrWords(Vector512<float> a, Vector512<float> b) =>
+        a | b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> MultiplyWords(Vector512<float> a, Vector512<float> b) =>
+        (a.AsInt16() * b.AsInt16()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> SubtractWords(Vector512<float> a, Vector512<float> b) =>

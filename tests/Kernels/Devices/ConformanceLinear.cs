@@ -145,7 +145,7 @@ public class ConformanceLinear
 
     // By quantized weights, activations count in 32767 steps of the row's largest; the quotient may have been rounded across the half.
     private static double HalfStepOf(WeightFormat format) =>
-        format is WeightFormat.Q8_0 or WeightFormat.Q4_0 ? 0.505 / short.MaxValue : 0;
+        format.ElementsPerBlock() > 1 ? 0.505 / short.MaxValue : 0;
 
     private static void CheckLinear(ComputeDevice device, WeightFormat format, int outputs, int columns, int rows, int offset = 2)
     {

@@ -133,8 +133,9 @@ public sealed class TcpConnectionTests
     public async Task An_address_in_use_must_end_the_start()
     {
         await using TcpHost host = await TcpHost.StartAsync();
-        await Assert.ThrowsAsync<SocketException>(() =>
+        IOException error = await Assert.ThrowsAsync<IOException>(() =>
             TcpHost.StartAsync(new TcpEndpointOptions { EndPoint = host.Endpoint.LocalEndPoint }));
+        Assert.Contains(host.Endpoint.LocalEndPoint.ToString(), error.Message, StringComparison.Ordinal);
     }
 
     private static byte[] Frames(params ClientMessage[] messages) => RawFrames.Of(messages);

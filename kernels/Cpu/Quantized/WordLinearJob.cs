@@ -4,7 +4,7 @@ using Llama3Cluster.Kernels.Formats;
 namespace Llama3Cluster.Kernels.Cpu.Quantized;
 
 /// <summary>
-/// A product with quantized weights in whole numbers; a chunk is a run of outputs. One activation row takes the weights straight from the
+/// A product with quantized weights in whole numbers; a chunk is a run of outputs. One or two activation rows take the weights straight from the
 /// file; for more, a few weight rows at a time are unpacked to a panel of words, which then serves every activation row.
 /// </summary>
 internal unsafe struct WordLinearJob<TS, TV> : IParallelJob
@@ -14,6 +14,9 @@ internal unsafe struct WordLinearJob<TS, TV> : IParallelJob
     // Activations that stay in a core's second-level cache while panels pass by, and the fewest rows that repay unpacking a panel.
     private const int BlockBytes = 256 * 1024;
     private const int LeastBlockRows = 16;
+
+    // The rows that a weight row can serve without a panel; for three or four a panel costs about the same as two such passes.
+    private const int DirectRows = 2;
 
     public TensorData Weights;
 
@@ -62,16 +65,26 @@ internal unsafe struct WordLinearJob<TS, TV> : IParallelJob
     private readonly void Multiply<TL>(int first, int end, int worker)
         where TL : struct, IWordLoader
     {
-        int columns = Weights.Columns;
-        if (Rows == 1 && columns % WordGroup<TS, TV>.Columns == 0)
+        if (Weights.Columns % WordGroup<TS, TV>.Columns == 0 && Rows <= DirectRows)
+            Direct<TL>(first, end);
+        else
+            ByPanels<TL>(first, end, (float*)(Panels + (worker * PanelBytes(Weights.Columns))));
+    }
+
+    private readonly void Direct<TL>(int first, int end)
+        where TL : struct, IWordLoader
+    {
+        int groups = WordGroup<TS, TV>.GroupsOf(Weights.Columns);
+        long stride = Weights.RowBytes;
+        byte* weights = (byte*)Weights.Address + (first * stride);
+        if (Rows == 1)
         {
-            long stride = Weights.RowBytes;
-            WordTile<TS, TV>.OneRow<TL>(
-                (byte*)Weights.Address + (first * stride), stride, end - first, Words, Scales[0], columns / WordGroup<TS, TV>.Columns, Y + first);
+            WordTile<TS, TV>.OneRow<TL>(weights, stride, end - first, Words, Scales[0], groups, Y + first);
         }
         else
         {
-            ByPanels<TL>(first, end, (float*)(Panels + (worker * PanelBytes(columns))));
+            WordTile<TS, TV>.TwoRows<TL>(
+                weights, stride, end - first, Words, ActivationRows<TS, TV>.RowFloats(Weights.Columns), Scales, groups, Y + first, Weights.Rows);
         }
     }
 

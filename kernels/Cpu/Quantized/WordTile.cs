@@ -41,6 +41,36 @@ internal static unsafe class WordTile<TS, TV>
         }
     }
 
+    /// <summary>Two activation rows by weight rows of whole groups, which are read as one stream and unpacked once.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void TwoRows<TL>(
+        byte* weights, long stride, int outputs, float* x, long xStride, float* scales, int groups, float* y, long yStride)
+        where TL : struct, IWordLoader
+    {
+        for (int o = 0; o < outputs; o++, weights += stride)
+        {
+            TV first = TS.Splat(0), second = first;
+            float* at = x;
+            for (int group = 0; group < groups; group++, at += WordGroup<TS, TV>.ActivationFloats)
+            {
+                float* next = at + xStride;
+                TL.Load<TS, TV>(weights, group, out TV a, out TV b, out TV c, out TV d, out TV factor, out TV min);
+                first = TS.MultiplyAdd(
+                    Dot(a, b, c, d, TS.Load(at), TS.Load(at + TS.Count), TS.Load(at + (2 * TS.Count)), TS.Load(at + (3 * TS.Count))), factor, first);
+                second = TS.MultiplyAdd(
+                    Dot(a, b, c, d, TS.Load(next), TS.Load(next + TS.Count), TS.Load(next + (2 * TS.Count)), TS.Load(next + (3 * TS.Count))), factor, second);
+                if (TL.HasMin)
+                {
+                    first = TS.Subtract(first, TS.Multiply(min, TS.Load(at + (4 * TS.Count))));
+                    second = TS.Subtract(second, TS.Multiply(min, TS.Load(next + (4 * TS.Count))));
+                }
+            }
+
+            y[o] = TS.Sum(first) * scales[0];
+            y[yStride + o] = TS.Sum(second) * scales[1];
+        }
+    }
+
     /// <summary>Up to four activation rows by up to two weight rows of whole groups.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void FourRows<TL>(

@@ -55,6 +55,7 @@ internal static class CommandLine
         LogitsCommand.Create(),
         PerplexityCommand.Create(),
         BenchCommand.Create(),
+        QuantizeCommand.Create(),
         SynthCommand.Create(),
     };
 

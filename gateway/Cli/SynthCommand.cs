@@ -1,31 +1,18 @@
 using System.CommandLine;
-using Llama3Cluster.Kernels.Formats;
+using Llama3Cluster.Gateway.Local;
 using Llama3Cluster.Shards.Planning;
 using Llama3Cluster.Shards.Synthesis;
-using Spectre.Console;
 
 namespace Llama3Cluster.Gateway.Cli;
 
 /// <summary><c>synth</c>: a model of a real shape with random weights, for measuring without a download.</summary>
 internal static class SynthCommand
 {
-    private static readonly Dictionary<string, WeightFormat> Types = new(StringComparer.OrdinalIgnoreCase)
-    {
-        ["f32"] = WeightFormat.F32,
-        ["f16"] = WeightFormat.F16,
-        ["bf16"] = WeightFormat.BF16,
-        ["q8_0"] = WeightFormat.Q8_0,
-        ["q4_0"] = WeightFormat.Q4_0,
-        ["q4_k"] = WeightFormat.Q4_K,
-        ["q5_k"] = WeightFormat.Q5_K,
-        ["q6_k"] = WeightFormat.Q6_K,
-    };
-
     public static Command Create()
     {
         Option<string> shape = Opt.Choice("--shape", "tiny", "The model's shape.", [.. ModelShapes.Names]);
         Option<int?> layers = Opt.OptionalNumber("--layers", 1, 1024, "Layers, if not the shape's own number.");
-        Option<string> type = Opt.Choice("--type", "bf16", "How the weights are stored.", [.. Types.Keys]);
+        Option<string> type = WeightTypes.Option("bf16", "How the weights are stored.");
         Option<string> format = Opt.Choice("--format", "gguf", "A GGUF file, or a Hugging Face folder (f32, f16 and bf16 only).", "gguf", "hf");
         Option<string?> tokenizer = Opt.OptionalText("--tokenizer", "A folder with a tokenizer.json to give the model. Default: a made-up vocabulary.", "DIR");
         Option<ulong> seed = Opt.Seed("--seed", "The same seed gives the same weights, in either format.");
@@ -39,32 +26,20 @@ internal static class SynthCommand
                 Shape = result.GetValue(shape)!,
                 Output = result.GetValue(output)!,
                 Format = result.GetValue(format) == "hf" ? SynthesisFormat.HuggingFace : SynthesisFormat.Gguf,
-                Type = Types[result.GetValue(type)!],
+                Type = WeightTypes.Of(result.GetValue(type)!),
                 Layers = result.GetValue(layers),
                 Seed = result.GetValue(seed),
                 TokenizerDirectory = result.GetValue(tokenizer),
             };
-            Write(options, cancellation);
+            WritingProgressBar.Show(progress =>
+            {
+                ModelSynthesizer.Write(options, progress, cancellation);
+                return true;
+            });
             Console.WriteLine($"wrote {options.Output}: {ByteSize.Format(SizeOf(options.Output))}");
             return Task.FromResult(0);
         });
         return command;
-    }
-
-    private static void Write(SynthesisOptions options, CancellationToken cancellation)
-    {
-        if (Console.IsErrorRedirected)
-        {
-            ModelSynthesizer.Write(options, null, cancellation);
-            return;
-        }
-
-        IAnsiConsole terminal = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
-        terminal.Progress().AutoClear(true).Start(context =>
-        {
-            ProgressTask task = context.AddTask("writing", maxValue: 1);
-            ModelSynthesizer.Write(options, new Progress<SynthesisProgress>(p => task.Value = (double)p.Bytes / p.TotalBytes), cancellation);
-        });
     }
 
     private static long SizeOf(string path) => File.Exists(path)

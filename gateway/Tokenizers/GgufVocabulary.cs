@@ -29,6 +29,9 @@ public sealed record GgufVocabulary
     /// <summary>The scores of SentencePiece's tokens; higher ones are merged first.</summary>
     public IReadOnlyList<float>? Scores { get; init; }
 
+    /// <summary>The whole tokenizer.json of the model, for a file that brings it along (<c>tokenizer.huggingface.json</c>).</summary>
+    public string? HuggingFaceJson { get; init; }
+
     /// <summary>The start token.</summary>
     public long? BosToken { get; init; }
 
@@ -71,6 +74,7 @@ public sealed record GgufVocabulary
             Pre = metadata.GetString(Prefix + "pre"),
             Merges = metadata.GetStrings(Prefix + "merges"),
             Scores = metadata.GetNumbers(Prefix + "scores"),
+            HuggingFaceJson = metadata.GetString("tokenizer.huggingface.json"),
             BosToken = metadata.GetInteger(Prefix + "bos_token_id"),
             EndTokens = [.. EndTokenKeys.Select(key => metadata.GetInteger(Prefix + key)).OfType<long>()],
             UnknownToken = metadata.GetInteger(Prefix + "unknown_token_id"),

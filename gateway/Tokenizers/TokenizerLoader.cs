@@ -52,7 +52,7 @@ public static class TokenizerLoader
     public static ModelTokenizer Load(GgufVocabulary vocabulary)
     {
         ArgumentNullException.ThrowIfNull(vocabulary);
-        return GgufTokenizer.Create(vocabulary);
+        return vocabulary.HuggingFaceJson is null ? GgufTokenizer.Create(vocabulary) : TokenizerJsonFile.Load(vocabulary);
     }
 
     /// <summary>Download caches keep GGUF files under a digest without an extension, so the magic decides.</summary>
@@ -66,7 +66,8 @@ public static class TokenizerLoader
             : throw new ModelFileException($"{path} is not a GGUF file");
     }
 
-    private static string FolderOf(string modelPath)
+    /// <summary>The folder in which a model's files lie.</summary>
+    internal static string FolderOf(string modelPath)
     {
         ArgumentException.ThrowIfNullOrEmpty(modelPath);
         if (Directory.Exists(modelPath))

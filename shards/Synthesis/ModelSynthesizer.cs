@@ -1,7 +1,9 @@
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Shards.Config;
 using Llama3Cluster.Shards.Files;
+using Llama3Cluster.Shards.Files.Gguf;
 using Llama3Cluster.Shards.Files.Safetensors;
+using Llama3Cluster.Shards.Files.Writing;
 
 namespace Llama3Cluster.Shards.Synthesis;
 
@@ -21,7 +23,7 @@ public static class ModelSynthesizer
     /// </exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static void Write(
-        SynthesisOptions options, IProgress<SynthesisProgress>? progress = null, CancellationToken cancellation = default)
+        SynthesisOptions options, IProgress<WritingProgress>? progress = null, CancellationToken cancellation = default)
     {
         (LlamaConfig config, Vocabulary vocabulary) = Prepare(options);
         var weights = new WeightSource(options.Seed, config);
@@ -30,33 +32,24 @@ public static class ModelSynthesizer
             : ModelTensors.ForHuggingFace(config, weights, options.Type);
         RequireWholeBlocks(options, tensors);
 
-        string output = Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Output));
         long bytes = tensors.Sum(tensor => tensor.ByteCount);
-        RequireRoom(output, bytes);
-        string partial = $"{output}.{Guid.NewGuid():N}.partial";
         var writer = new TensorFileWriter(options.Threads, bytes, progress);
-        try
+        ModelOutput.Write(options.Output, bytes, partial =>
         {
             if (options.Format == SynthesisFormat.Gguf)
-            {
-                var gguf = new GgufWriter();
-                GgufMetadataWriter.Write(gguf, $"{options.Shape} random {options.Type}", config, options.Type, vocabulary);
-                writer.Write(partial, gguf.Layout(tensors), cancellation);
-                File.Move(partial, output);
-            }
+                writer.Write(partial, Gguf(options, config, vocabulary).Layout(tensors), cancellation);
             else
-            {
                 WriteFolder(partial, options, config, vocabulary, tensors, writer, cancellation);
-                Directory.Move(partial, output);
-            }
-        }
-        catch (Exception e)
-        {
-            Remove(partial);
-            if (e is IOException or UnauthorizedAccessException)
-                throw new ModelFileException($"{output} cannot be written: {e.Message}", e);
-            throw;
-        }
+        });
+    }
+
+    private static GgufWriter Gguf(SynthesisOptions options, LlamaConfig config, Vocabulary vocabulary)
+    {
+        var gguf = new GgufWriter();
+        GgufMetadataWriter.SetModel(gguf, $"{options.Shape} random {options.Type}", config);
+        GgufMetadataWriter.SetType(gguf, options.Type);
+        VocabularyMetadata.Set(gguf, vocabulary);
+        return gguf;
     }
 
     private static (LlamaConfig Config, Vocabulary Vocabulary) Prepare(SynthesisOptions options)
@@ -117,28 +110,5 @@ public static class ModelSynthesizer
         if (broken is not null)
             throw new ModelFileException($"shape {options.Shape} has rows of {broken.Columns} elements in {broken.Name}, "
                 + $"not a whole number of {broken.Format} blocks of {broken.Format.ElementsPerBlock()}");
-    }
-
-    /// <summary>Requires that an output of a size can be made at a path.</summary>
-    /// <exception cref="ModelFileException">Something is there already, or the folder is missing or too full.</exception>
-    internal static void RequireRoom(string output, long bytes)
-    {
-        if (Path.Exists(output))
-            throw new ModelFileException($"{output} exists already; remove it or write elsewhere");
-        string parent = Path.GetDirectoryName(output) ?? output;
-        if (!Directory.Exists(parent))
-            throw new ModelFileException($"there is no folder {parent} to write to");
-        long free = new DriveInfo(parent).AvailableFreeSpace;
-        if (bytes > free)
-            throw new ModelFileException($"the model takes {bytes} bytes, but {parent} has {free} free; write elsewhere, "
-                + "fewer layers, or fewer bits");
-    }
-
-    private static void Remove(string partial)
-    {
-        if (Directory.Exists(partial))
-            Directory.Delete(partial, recursive: true);
-        else
-            File.Delete(partial);
     }
 }

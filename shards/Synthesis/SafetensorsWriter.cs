@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Llama3Cluster.Shards.Files.Writing;
 
 namespace Llama3Cluster.Shards.Synthesis;
 

@@ -48,9 +48,3 @@ public enum SynthesisFormat
     /// <summary>A Hugging Face folder: config.json, safetensors, tokenizer.json.</summary>
     HuggingFace,
 }
-
-/// <summary>How far the writing of a model is.</summary>
-/// <param name="Tensor">A tensor that has just been worked on.</param>
-/// <param name="Bytes">Bytes of weights written so far.</param>
-/// <param name="TotalBytes">Bytes of weights that the model has.</param>
-public readonly record struct SynthesisProgress(string Tensor, long Bytes, long TotalBytes);

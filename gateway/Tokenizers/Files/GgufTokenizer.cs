@@ -16,17 +16,6 @@ internal sealed class GgufTokenizer
 
     private GgufTokenizer(GgufVocabulary file) => _file = file;
 
-    /// <summary>What a token is, as <c>token_type</c> numbers it.</summary>
-    private enum TokenType
-    {
-        Normal = 1,
-        Unknown = 2,
-        Control = 3,
-        UserDefined = 4,
-        Unused = 5,
-        Byte = 6,
-    }
-
     public static ModelTokenizer Create(GgufVocabulary file)
     {
         var reader = new GgufTokenizer(file);
@@ -37,6 +26,23 @@ internal sealed class GgufTokenizer
             "llama" => reader.SentencePiece(),
             _ => throw reader.Error($"the tokenizer model '{file.Model}' is not supported; supported are gpt2 and llama"),
         };
+    }
+
+    /// <summary>The end tokens that a file names, and those that it need not name.</summary>
+    public static HashSet<int> EndTokensOf(GgufVocabulary file, Vocabulary vocabulary)
+    {
+        HashSet<int> ends = EndTokens.OfVocabulary(vocabulary);
+        foreach (long end in file.EndTokens)
+            ends.Add(RequireToken(file, end, vocabulary, "eos_token_id, eot_token_id or eom_token_id")!.Value);
+        return ends;
+    }
+
+    /// <summary>A token that a file names, if it does.</summary>
+    public static int? RequireToken(GgufVocabulary file, long? token, Vocabulary vocabulary, string key)
+    {
+        if (token is < 0 || token >= vocabulary.Size)
+            throw Error(file, $"tokenizer.ggml.{key} is {token}, which is outside the vocabulary, 0 to {vocabulary.Size - 1}");
+        return (int?)token;
     }
 
     private void Validate()
@@ -94,14 +100,14 @@ internal sealed class GgufTokenizer
         var tokens = new Dictionary<string, int>();
         foreach ((int id, string token) in TextTokens())
         {
-            bool isByte = TypeOf(id) == TokenType.Byte;
+            bool isByte = TypeOf(id) == GgufTokenType.Byte;
             pieces.Add(id, token, isByte);
             if (!isByte)
                 tokens.TryAdd(token, id);
         }
 
         Dictionary<string, int> inText = AddedToken.AddAll(_added, pieces.Vocabulary);
-        int? unknown = RequireToken(_file.UnknownToken, pieces.Vocabulary, "unknown_token_id");
+        int? unknown = RequireToken(_file, _file.UnknownToken, pieces.Vocabulary, "unknown_token_id");
         if (unknown is null && !pieces.HasAllBytes)
             throw Error("neither an unknown token nor a token for every byte; every text must be encodable");
 
@@ -123,23 +129,23 @@ internal sealed class GgufTokenizer
         for (int id = 0; id < _file.Tokens.Count; id++)
         {
             string token = _file.Tokens[id];
-            TokenType type = TypeOf(id);
-            if (type is TokenType.Normal or TokenType.Byte)
+            GgufTokenType type = TypeOf(id);
+            if (type is GgufTokenType.Normal or GgufTokenType.Byte)
                 yield return (id, token);
             else
-                _added.Add(new AddedToken(id, token, Special: type != TokenType.UserDefined));
+                _added.Add(new AddedToken(id, token, Special: type != GgufTokenType.UserDefined));
         }
     }
 
     /// <summary>Files without types, and old ones that type control tokens as user-defined, still name them.</summary>
-    private TokenType TypeOf(int id)
+    private GgufTokenType TypeOf(int id)
     {
         if (Llama3SpecialTokens.IsControl(_file.Tokens[id]) || id == _file.BosToken || _file.EndTokens.Contains(id))
-            return TokenType.Control;
+            return GgufTokenType.Control;
 
-        int type = _file.TokenTypes?[id] ?? (int)TokenType.Normal;
-        return Enum.IsDefined((TokenType)type)
-            ? (TokenType)type
+        int type = _file.TokenTypes?[id] ?? (int)GgufTokenType.Normal;
+        return Enum.IsDefined((GgufTokenType)type)
+            ? (GgufTokenType)type
             : throw Error($"token {id} has the type {type}; there are types 1 to 6");
     }
 
@@ -163,23 +169,14 @@ internal sealed class GgufTokenizer
 
     private ModelTokenizer Finish(Vocabulary vocabulary, ITextEncoder encoder, bool stripsLeadingSpace)
     {
-        HashSet<int> ends = EndTokens.OfVocabulary(vocabulary);
-        foreach (long end in _file.EndTokens)
-            ends.Add(RequireToken(end, vocabulary, "eos_token_id, eot_token_id or eom_token_id")!.Value);
-
-        int? start = RequireToken(_file.BosToken, vocabulary, "bos_token_id");
+        int? start = RequireToken(_file, _file.BosToken, vocabulary, "bos_token_id");
         if (start is null && vocabulary.Special.TryGetValue(Llama3SpecialTokens.BeginOfText, out int named))
             start = named;
         return new ModelTokenizer(
-            vocabulary, encoder, new TokenizerTraits(_file.AddBosToken ? start : null, ends, stripsLeadingSpace));
+            vocabulary, encoder, new TokenizerTraits(_file.AddBosToken ? start : null, EndTokensOf(_file, vocabulary), stripsLeadingSpace));
     }
 
-    private int? RequireToken(long? token, Vocabulary vocabulary, string key)
-    {
-        if (token is < 0 || token >= vocabulary.Size)
-            throw Error($"tokenizer.ggml.{key} is {token}, which is outside the vocabulary, 0 to {vocabulary.Size - 1}");
-        return (int?)token;
-    }
+    private ModelFileException Error(string problem) => Error(_file, problem);
 
-    private ModelFileException Error(string problem) => new($"{_file.Source}: {problem}");
+    private static ModelFileException Error(GgufVocabulary file, string problem) => new($"{file.Source}: {problem}");
 }

@@ -19,9 +19,13 @@ internal sealed class JsonFile : IDisposable
     /// <summary>The whole of it.</summary>
     public JsonValue Root { get; }
 
-    public static JsonFile Open(string path)
+    public static JsonFile Open(string path) => Parse(BoundedFile.Read(path), path);
+
+    /// <summary>Parses a file's content.</summary>
+    /// <param name="bytes">The content.</param>
+    /// <param name="path">Where it is from, for messages.</param>
+    public static JsonFile Parse(ReadOnlyMemory<byte> bytes, string path)
     {
-        byte[] bytes = BoundedFile.Read(path);
         try
         {
             return new JsonFile(JsonDocument.Parse(bytes, Strict), Path.GetFileName(path));

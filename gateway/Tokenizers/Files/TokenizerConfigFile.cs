@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Llama3Cluster.Gateway.Tokenizers.Files;
 
 /// <summary>
-/// What is taken from tokenizer_config.json; a file that is not there says nothing. Its chat template is never read.
+/// What is taken from tokenizer_config.json; a file that is not there says nothing. Its chat template is never run, only copied.
 /// </summary>
 internal sealed record TokenizerConfigFile
 {
@@ -38,6 +38,13 @@ internal sealed record TokenizerConfigFile
             AddStartToken = addStart.IsNull ? null : addStart.AsBoolean(absent: false),
             AddedTokens = root["added_tokens_decoder"] is { IsNull: false } added ? [.. ReadAdded(added)] : null,
         };
+    }
+
+    /// <summary>The chat template of a folder, for files that hand it on; null if it has none, or several.</summary>
+    public static string? ChatTemplateOf(string folder)
+    {
+        using JsonFile? file = JsonFile.OpenIfPresent(Path.Combine(folder, Name));
+        return file?.Root["chat_template"] is { IsString: true } template ? template.AsString() : null;
     }
 
     /// <summary>A token's name, written as a string or as an object with a content.</summary>

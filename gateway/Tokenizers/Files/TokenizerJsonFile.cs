@@ -1,3 +1,4 @@
+using System.Text;
 using Llama3Cluster.Gateway.Tokenizers.Bpe;
 
 namespace Llama3Cluster.Gateway.Tokenizers.Files;
@@ -12,29 +13,40 @@ internal static class TokenizerJsonFile
     /// <summary>The file's name.</summary>
     public const string Name = "tokenizer.json";
 
+    /// <summary>Loads the file of a model's folder.</summary>
     public static ModelTokenizer Load(string path)
     {
         using JsonFile file = JsonFile.Open(path);
-        JsonValue root = file.Root;
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        TokenizerConfigFile config = TokenizerConfigFile.Read(folder);
+        return Create(
+            file.Root,
+            vocabulary => config is { AddStartToken: true, StartToken: { } name } ? vocabulary.RequireSpecial(name, TokenizerConfigFile.Name) : null,
+            vocabulary => EndTokens.Collect(folder, vocabulary, config.EndToken));
+    }
+
+    /// <summary>Loads the file that a GGUF file brings along.</summary>
+    public static ModelTokenizer Load(GgufVocabulary gguf)
+    {
+        using JsonFile file = JsonFile.Parse(Encoding.UTF8.GetBytes(gguf.HuggingFaceJson!), $"{gguf.Source}: {Name}");
+        return Create(
+            file.Root,
+            vocabulary => gguf.AddBosToken ? GgufTokenizer.RequireToken(gguf, gguf.BosToken, vocabulary, "bos_token_id") : null,
+            vocabulary => GgufTokenizer.EndTokensOf(gguf, vocabulary));
+    }
+
+    private static ModelTokenizer Create(JsonValue root, Func<Vocabulary, int?> startOf, Func<Vocabulary, HashSet<int>> endsOf)
+    {
         root.AllowOnly(
             "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder",
             "model");
-
-        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        TokenizerConfigFile config = TokenizerConfigFile.Read(folder);
         var model = TokenizerJsonModel.Read(root);
         TokenizerJsonPipeline pipeline = TokenizerJsonPipeline.Read(root);
         (Vocabulary vocabulary, ITextEncoder encoder) = pipeline.ByteLevel ? model.ByteLevel() : model.SentencePiece(pipeline);
 
         int? start = TokenizerJsonTemplate.StartToken(root["post_processor"], vocabulary);
-        if (root["post_processor"].IsNull && config is { AddStartToken: true, StartToken: { } name })
-        {
-            start = vocabulary.RequireSpecial(name, TokenizerConfigFile.Name);
-        }
-
-        return new ModelTokenizer(
-            vocabulary,
-            encoder,
-            new TokenizerTraits(start, EndTokens.Collect(folder, vocabulary, config.EndToken), pipeline.StripsLeadingSpace));
+        if (root["post_processor"].IsNull)
+            start = startOf(vocabulary);
+        return new ModelTokenizer(vocabulary, encoder, new TokenizerTraits(start, endsOf(vocabulary), pipeline.StripsLeadingSpace));
     }
 }

@@ -152,7 +152,7 @@ internal sealed class TokenizerJsonModel
     }
 
     /// <summary>A pair, written as "left right" or as ["left", "right"].</summary>
-    private static (string Left, string Right) ReadPair(JsonValue merge)
+    public static (string Left, string Right) ReadPair(JsonValue merge)
     {
         string[] parts = merge.IsArray ? [.. merge.Items().Select(part => part.AsString())] : merge.AsString().Split(' ');
         return parts.Length == 2 ? (parts[0], parts[1]) : throw merge.Unsupported("a pair of tokens");

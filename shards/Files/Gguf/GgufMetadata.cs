@@ -8,7 +8,10 @@ public sealed class GgufMetadata
 {
     private readonly string _path;
 
-    internal GgufMetadata(string path, IReadOnlyDictionary<string, object> values)
+    /// <summary>Metadata of a file that is read, or is yet to be written.</summary>
+    /// <param name="path">The file, for messages.</param>
+    /// <param name="values">The pairs; see <see cref="Values"/> for their types.</param>
+    public GgufMetadata(string path, IReadOnlyDictionary<string, object> values)
     {
         _path = path;
         Values = values;

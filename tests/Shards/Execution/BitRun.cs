@@ -96,8 +96,13 @@ internal sealed class BitRun : IDisposable
         bool begins = first == 0;
         var run = new SequenceRun
         {
-            Slot = slot, Sequence = slot, FirstPosition = first, Begins = begins, Samples = false,
-            Sampling = begins ? SamplingParameters.Greedy : null, PromptLength = tokens.Length,
+            Slot = slot,
+            Sequence = slot,
+            FirstPosition = first,
+            Begins = begins,
+            Samples = false,
+            Sampling = begins ? SamplingParameters.Greedy : null,
+            PromptLength = tokens.Length,
         };
         _step.Add(run, tokens, begins ? [.. Enumerable.Range(slot * share, share)] : []);
         _lengths[slot] += tokens.Length;

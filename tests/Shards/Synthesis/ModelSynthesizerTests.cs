@@ -2,6 +2,7 @@ using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Shards.Config;
 using Llama3Cluster.Shards.Files;
 using Llama3Cluster.Shards.Files.Gguf;
+using Llama3Cluster.Shards.Files.Writing;
 using Llama3Cluster.Shards.Synthesis;
 using Llama3Cluster.Shards.Tests.Files;
 
@@ -209,7 +210,7 @@ public sealed class ModelSynthesizerTests : IDisposable
     [Fact]
     public void A_model_larger_than_the_disk_must_be_refused()
     {
-        var error = Assert.Throws<ModelFileException>(() => ModelSynthesizer.RequireRoom(_folder.At("m"), long.MaxValue));
+        var error = Assert.Throws<ModelFileException>(() => ModelOutput.RequireRoom(_folder.At("m"), long.MaxValue));
         Assert.Contains($"takes {long.MaxValue} bytes, but {_folder.Path} has", error.Message, StringComparison.Ordinal);
     }
 
@@ -253,11 +254,11 @@ public sealed class ModelSynthesizerTests : IDisposable
         return ModelFile.Open(options.Output);
     }
 
-    private sealed class Reports(Action? then = null) : IProgress<SynthesisProgress>
+    private sealed class Reports(Action? then = null) : IProgress<WritingProgress>
     {
-        public List<SynthesisProgress> Seen { get; } = [];
+        public List<WritingProgress> Seen { get; } = [];
 
-        public void Report(SynthesisProgress value)
+        public void Report(WritingProgress value)
         {
             Seen.Add(value);
             then?.Invoke();

@@ -1,6 +1,6 @@
 using Llama3Cluster.Kernels.Formats;
 
-namespace Llama3Cluster.Shards.Synthesis;
+namespace Llama3Cluster.Shards.Files.Writing;
 
 /// <summary>A tensor to be written.</summary>
 /// <param name="Name">The file's name for it.</param>
@@ -9,6 +9,9 @@ namespace Llama3Cluster.Shards.Synthesis;
 /// <param name="Fill">Makes the row of the given number, in the file's row order.</param>
 internal sealed record TensorSpec(string Name, WeightFormat Format, int[] Shape, Action<int, Span<float>> Fill)
 {
+    /// <summary>Takes the place of <see cref="Fill"/> for rows that are stored in the format already: writes their bytes.</summary>
+    public Action<int, Span<byte>>? Copy { get; init; }
+
     /// <summary>Rows; 1 for a vector.</summary>
     public int Rows => Shape.Length == 1 ? 1 : Shape[0];
 

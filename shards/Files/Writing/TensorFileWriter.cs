@@ -3,13 +3,13 @@ using System.Runtime.ExceptionServices;
 using Llama3Cluster.Kernels.Formats;
 using Microsoft.Win32.SafeHandles;
 
-namespace Llama3Cluster.Shards.Synthesis;
+namespace Llama3Cluster.Shards.Files.Writing;
 
 /// <summary>
 /// Writes laid-out files on several threads, each of which makes, encodes and writes a few rows at a time, so that a model larger
 /// than the memory can be written.
 /// </summary>
-internal sealed class TensorFileWriter(int threads, long totalBytes, IProgress<SynthesisProgress>? progress)
+internal sealed class TensorFileWriter(int threads, long totalBytes, IProgress<WritingProgress>? progress)
 {
     private const int ChunkBytes = 4 << 20;
 
@@ -64,15 +64,22 @@ internal sealed class TensorFileWriter(int threads, long totalBytes, IProgress<S
         Span<byte> encoded = buffers.Encoded(chunk.Rows * rowBytes);
         for (int i = 0; i < chunk.Rows; i++)
         {
+            Span<byte> destination = encoded.Slice(i * rowBytes, rowBytes);
+            if (tensor.Copy is not null)
+            {
+                tensor.Copy(chunk.FirstRow + i, destination);
+                continue;
+            }
+
             tensor.Fill(chunk.FirstRow + i, row);
-            BlockEncoder.Quantize(tensor.Format, row, encoded.Slice(i * rowBytes, rowBytes));
+            BlockEncoder.Quantize(tensor.Format, row, destination);
         }
 
         RandomAccess.Write(file, encoded, chunk.Offset);
         lock (_reporting)
         {
             _written += encoded.Length;
-            progress?.Report(new SynthesisProgress(tensor.Name, _written, totalBytes));
+            progress?.Report(new WritingProgress(tensor.Name, _written, totalBytes));
         }
     }
 

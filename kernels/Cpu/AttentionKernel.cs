@@ -5,15 +5,20 @@ using Llama3Cluster.Kernels.Host;
 
 namespace Llama3Cluster.Kernels.Cpu;
 
-/// <summary>Cuts attention into tiles of rows, KV heads and, where those are few, spans of the context.</summary>
+/// <summary>Cuts attention into tiles of rows, KV heads and, where that keeps a thread too long, spans of the context.</summary>
 internal sealed unsafe class AttentionKernel<TS, TV>(WorkerPool pool) : IDisposable
     where TS : struct, ILanes<TV>
     where TV : unmanaged
 {
+    // Rows of a tile share each converted panel of keys and values: the more, the less a conversion costs, and the fewer tiles there are.
+    private const int MostTileRows = 32;
+    private const int LeastTileRows = 4;
+
     // With fewer chunks a thread, threads would wait for each other.
-    private const int LeastChunksPerThread = 2;
+    private const int LeastChunksPerThread = 4;
 
     private readonly Scratch _tiles = new();
+    private readonly Scratch _spans = new();
     private readonly Scratch _states = new();
     private readonly Scratch _workers = new();
 
@@ -21,9 +26,10 @@ internal sealed unsafe class AttentionKernel<TS, TV>(WorkerPool pool) : IDisposa
     public void Run(HostTensor query, HostKvCache cache, int layer, RaggedBatch batch, HostTensor output)
     {
         KvShape shape = cache.Shape;
-        fixed (int* positions = batch.Positions, blocks = batch.Blocks)
+        fixed (int* blocks = batch.Blocks)
         fixed (BatchSequence* sequences = batch.Sequences)
         {
+            int width = PanelProduct<TS, TV>.Width;
             var plan = new AttentionPlan
             {
                 Query = query.Data,
@@ -31,24 +37,25 @@ internal sealed unsafe class AttentionKernel<TS, TV>(WorkerPool pool) : IDisposa
                 Heads = query.Columns / shape.HeadDim,
                 KvHeads = shape.KvHeads,
                 HeadDim = shape.HeadDim,
-                PaddedHeadDim = (shape.HeadDim + TS.Count - 1) / TS.Count * TS.Count,
+                PaddedHeadDim = (shape.HeadDim + width - 1) / width * width,
                 Kv = new KvView(cache, layer),
                 Sequences = sequences,
-                Positions = positions,
                 Blocks = blocks,
             };
-            int chunks = CutTiles(batch, ref plan) * shape.KvHeads;
-            bool bySpans = plan.MostSpans > 1 && chunks < LeastChunksPerThread * pool.Threads;
+            ReadOnlySpan<AttentionTile> tiles = CutTiles(batch, ref plan);
             switch (shape.Format)
             {
                 case KvFormat.F32:
-                    Run<F32Loader>(plan, chunks, bySpans);
+                    Run<PlainKvLoader<F32Loader>>(plan, tiles);
+                    break;
+                case KvFormat.F16 when !*cache.MayHoldSpecials:
+                    Run<PlainKvLoader<FiniteHalfLoader>>(plan, tiles);
                     break;
                 case KvFormat.F16:
-                    Run<F16Loader>(plan, chunks, bySpans);
+                    Run<PlainKvLoader<F16Loader>>(plan, tiles);
                     break;
                 default:
-                    Run<Bf16Loader>(plan, chunks, bySpans);
+                    Run<PlainKvLoader<Bf16Loader>>(plan, tiles);
                     break;
             }
         }
@@ -58,53 +65,67 @@ internal sealed unsafe class AttentionKernel<TS, TV>(WorkerPool pool) : IDisposa
     public void Dispose()
     {
         _tiles.Dispose();
+        _spans.Dispose();
         _states.Dispose();
         _workers.Dispose();
     }
 
-    private void Run<TL>(AttentionPlan plan, int chunks, bool bySpans)
-        where TL : struct, IElementLoader
+    private void Run<TKv>(AttentionPlan plan, ReadOnlySpan<AttentionTile> tiles)
+        where TKv : struct, IKvLoader
     {
-        if (!bySpans)
+        int spans = 0, mostSpans = 0;
+        foreach (AttentionTile tile in tiles)
         {
-            var job = new AttentionJob<TS, TV, TL>
+            spans += tile.Spans;
+            mostSpans = Math.Max(mostSpans, tile.Spans);
+        }
+
+        int chunks = tiles.Length * plan.KvHeads;
+        if (mostSpans == 1 || (long)spans * plan.KvHeads >= (long)LeastChunksPerThread * pool.Threads * mostSpans)
+        {
+            var job = new AttentionJob<TS, TV, TKv>
             {
                 Plan = plan,
-                Scratches = _workers.Take(pool.Threads * AttentionJob<TS, TV, TL>.ScratchBytes(plan)),
+                Scratches = _workers.Take(pool.Threads * AttentionJob<TS, TV, TKv>.ScratchBytes(plan)),
             };
             pool.Run(&job, chunks);
             return;
         }
 
-        var states = (float*)_states.Take((long)chunks * plan.MostSpans * AttentionStates<TS, TV>.Floats(plan) * sizeof(float));
-        var gather = new AttentionSpanJob<TS, TV, TL>
+        SpanTable table = SpanTable.Create<TS, TV>(plan, tiles.Length, spans, _spans, _states);
+        var gather = new AttentionSpanJob<TS, TV, TKv>
         {
             Plan = plan,
-            States = states,
-            Scratches = _workers.Take(pool.Threads * AttentionSpanJob<TS, TV, TL>.ScratchBytes(plan)),
+            Spans = table,
+            Scratches = _workers.Take(pool.Threads * AttentionSpanJob<TS, TV, TKv>.ScratchBytes(plan)),
         };
-        pool.Run(&gather, chunks * plan.MostSpans);
-        var merge = new AttentionMergeJob<TS, TV> { Plan = plan, States = states };
+        pool.Run(&gather, spans * plan.KvHeads);
+        var merge = new AttentionMergeJob<TS, TV> { Plan = plan, Spans = table };
         pool.Run(&merge, chunks);
     }
 
-    private int CutTiles(RaggedBatch batch, ref AttentionPlan plan)
+    private ReadOnlySpan<AttentionTile> CutTiles(RaggedBatch batch, ref AttentionPlan plan)
     {
+        int tileRows = MostTileRows;
+        while (tileRows > LeastTileRows && batch.RowCount / tileRows * plan.KvHeads < LeastChunksPerThread * pool.Threads)
+            tileRows /= 2;
+
         plan.Tiles = (AttentionTile*)_tiles.Take((long)batch.RowCount * sizeof(AttentionTile));
-        int tiles = 0;
+        int count = 0;
         for (int s = 0; s < batch.SequenceCount; s++)
         {
             BatchSequence sequence = batch.Sequences[s];
-            for (int done = 0; done < sequence.RowCount; done += AttentionPlan.TileRows)
+            for (int done = 0; done < sequence.RowCount; done += tileRows)
             {
-                int rows = Math.Min(AttentionPlan.TileRows, sequence.RowCount - done);
-                plan.Tiles[tiles++] = new AttentionTile(s, sequence.FirstRow + done, rows);
+                int rows = Math.Min(tileRows, sequence.RowCount - done);
+                plan.Tiles[count++] = new AttentionTile(s, sequence.FirstRow + done, rows, sequence.FirstPosition + done);
                 plan.LargestTile = Math.Max(plan.LargestTile, rows);
             }
-
-            plan.MostSpans = Math.Max(plan.MostSpans, AttentionPlan.SpanOf(sequence.FirstPosition + sequence.RowCount - 1) + 1);
         }
 
+        // The longest first, so that the last to end are short.
+        var tiles = new Span<AttentionTile>(plan.Tiles, count);
+        tiles.Sort(static (a, b) => b.Cost.CompareTo(a.Cost));
         return tiles;
     }
 }

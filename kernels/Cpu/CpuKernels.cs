@@ -53,6 +53,9 @@ internal sealed unsafe class CpuKernels<TS, TV>(WorkerPool pool) : CpuKernels
     // Below so many elements one thread is done before the others have begun.
     private const long LeastForkedElements = 16 * 1024;
 
+    // With fewer chunks a thread, threads would wait for each other.
+    private const int LeastChunksPerThread = 4;
+
     private readonly LinearKernel<TS, TV> _linear = new(pool);
     private readonly AttentionKernel<TS, TV> _attention = new(pool);
 
@@ -119,12 +122,15 @@ internal sealed unsafe class CpuKernels<TS, TV>(WorkerPool pool) : CpuKernels
                 Pairing = pairing,
                 Format = cache.Shape.Format,
                 Kv = new KvView(cache, layer),
+                MayHoldSpecials = cache.MayHoldSpecials,
                 Positions = positions,
                 RowSequences = rowSequences,
                 Sequences = sequences,
                 Blocks = blocks,
+                Rows = batch.RowCount,
+                RowsPerChunk = Math.Clamp(batch.RowCount / (LeastChunksPerThread * pool.Threads), 1, KvShape.BlockSize),
             };
-            Run(&job, batch.RowCount, batch.RowCount * (long)query.Columns);
+            Run(&job, (job.Rows + job.RowsPerChunk - 1) / job.RowsPerChunk, batch.RowCount * (long)query.Columns);
         }
     }
 

@@ -24,11 +24,11 @@ public readonly record struct KvShape(int Layers, int Blocks, int KvHeads, int H
     /// <summary>Positions of one block.</summary>
     public const int BlockSize = 16;
 
-    /// <summary>Bytes of one stored element.</summary>
-    public int ElementBytes => Format == KvFormat.F32 ? 4 : 2;
+    /// <summary>Bytes that one block of one head takes in a layer, for its keys and again for its values.</summary>
+    public long HeadBytesPerBlock => checked((long)BlockSize * HeadDim * (Format == KvFormat.F32 ? 4 : 2));
 
     /// <summary>Bytes that one block takes over all layers, keys and values together.</summary>
-    public long BytesPerBlock => checked(2L * Layers * BlockSize * KvHeads * HeadDim * ElementBytes);
+    public long BytesPerBlock => checked(2L * Layers * KvHeads * HeadBytesPerBlock);
 
     /// <summary>Bytes of the whole cache.</summary>
     public long ByteCount => checked(BytesPerBlock * Blocks);

@@ -3,28 +3,28 @@ using Llama3Cluster.Kernels.Cpu.Simd;
 namespace Llama3Cluster.Kernels.Cpu.Jobs;
 
 /// <summary>Attention with enough tiles for every thread; a chunk is one tile on one KV head, all its spans in order.</summary>
-internal unsafe struct AttentionJob<TS, TV, TL> : IParallelJob
+internal unsafe struct AttentionJob<TS, TV, TKv> : IParallelJob
     where TS : struct, ILanes<TV>
     where TV : unmanaged
-    where TL : struct, IElementLoader
+    where TKv : struct, IKvLoader
 {
     public AttentionPlan Plan;
     public byte* Scratches;
 
     public static long ScratchBytes(in AttentionPlan plan) => Scratch.RoundUp(sizeof(float)
-        * (AttentionSpan<TS, TV, TL>.ScratchFloats(plan) + (2 * AttentionStates<TS, TV>.Floats(plan))));
+        * (AttentionSpan<TS, TV, TKv>.ScratchFloats(plan) + (2 * AttentionStates<TS, TV>.Floats(plan))));
 
     public readonly void Run(int chunk, int worker)
     {
         AttentionPlan plan = Plan;
         AttentionTile tile = plan.Tiles[chunk / plan.KvHeads];
         int kvHead = chunk % plan.KvHeads;
-        var scratch = (float*)(Scratches + (worker * ScratchBytes(plan)));
-        float* states = scratch + AttentionSpan<TS, TV, TL>.ScratchFloats(plan), later = states + AttentionStates<TS, TV>.Floats(plan);
-        var work = new AttentionSpan<TS, TV, TL>(&plan, tile, kvHead, scratch);
+        var states = (float*)(Scratches + (worker * ScratchBytes(plan)));
+        float* later = states + AttentionStates<TS, TV>.Floats(plan), scratch = later + AttentionStates<TS, TV>.Floats(plan);
+        var work = new AttentionSpan<TS, TV, TKv>(plan, tile, kvHead, scratch);
 
         work.Gather(0, states);
-        for (int span = 1; span <= AttentionPlan.SpanOf(plan.LastPosition(tile)); span++)
+        for (int span = 1; span < tile.Spans; span++)
         {
             work.Gather(span, later);
             AttentionStates<TS, TV>.Merge(plan, tile, span, states, later);
@@ -35,47 +35,46 @@ internal unsafe struct AttentionJob<TS, TV, TL> : IParallelJob
 }
 
 /// <summary>Attention with few tiles and long contexts; a chunk is one span of one tile on one KV head.</summary>
-internal unsafe struct AttentionSpanJob<TS, TV, TL> : IParallelJob
+internal unsafe struct AttentionSpanJob<TS, TV, TKv> : IParallelJob
     where TS : struct, ILanes<TV>
     where TV : unmanaged
-    where TL : struct, IElementLoader
+    where TKv : struct, IKvLoader
 {
     public AttentionPlan Plan;
-    public float* States;
+    public SpanTable Spans;
     public byte* Scratches;
 
     public static long ScratchBytes(in AttentionPlan plan) =>
-        Scratch.RoundUp(sizeof(float) * AttentionSpan<TS, TV, TL>.ScratchFloats(plan));
+        Scratch.RoundUp(sizeof(float) * AttentionSpan<TS, TV, TKv>.ScratchFloats(plan));
 
     public readonly void Run(int chunk, int worker)
     {
         AttentionPlan plan = Plan;
-        int span = chunk % plan.MostSpans, head = chunk / plan.MostSpans;
-        AttentionTile tile = plan.Tiles[head / plan.KvHeads];
-        if (span > AttentionPlan.SpanOf(plan.LastPosition(tile)))
-            return;
+        int kvHead = chunk % plan.KvHeads;
+        (int index, int span) = Spans.At(chunk / plan.KvHeads);
+        AttentionTile tile = plan.Tiles[index];
         var scratch = (float*)(Scratches + (worker * ScratchBytes(plan)));
-        new AttentionSpan<TS, TV, TL>(&plan, tile, head % plan.KvHeads, scratch)
-            .Gather(span, States + (chunk * AttentionStates<TS, TV>.Floats(plan)));
+        new AttentionSpan<TS, TV, TKv>(plan, tile, kvHead, scratch)
+            .Gather(span, Spans.States<TS, TV>(plan, index, span, kvHead));
     }
 }
 
-/// <summary>Merges what <see cref="AttentionSpanJob{TS, TV, TL}"/> gathered; a chunk is one tile on one KV head.</summary>
+/// <summary>Merges what <see cref="AttentionSpanJob{TS, TV, TKv}"/> gathered; a chunk is one tile on one KV head.</summary>
 internal unsafe struct AttentionMergeJob<TS, TV> : IParallelJob
     where TS : struct, ILanes<TV>
     where TV : unmanaged
 {
     public AttentionPlan Plan;
-    public float* States;
+    public SpanTable Spans;
 
     public readonly void Run(int chunk, int worker)
     {
         AttentionPlan plan = Plan;
-        AttentionTile tile = plan.Tiles[chunk / plan.KvHeads];
-        long spanFloats = AttentionStates<TS, TV>.Floats(plan);
-        float* states = States + (chunk * plan.MostSpans * spanFloats);
-        for (int span = 1; span <= AttentionPlan.SpanOf(plan.LastPosition(tile)); span++)
-            AttentionStates<TS, TV>.Merge(plan, tile, span, states, states + (span * spanFloats));
-        AttentionStates<TS, TV>.Finish(plan, tile, chunk % plan.KvHeads, states);
+        int index = chunk / plan.KvHeads, kvHead = chunk % plan.KvHeads;
+        AttentionTile tile = plan.Tiles[index];
+        float* states = Spans.States<TS, TV>(plan, index, 0, kvHead);
+        for (int span = 1; span < tile.Spans; span++)
+            AttentionStates<TS, TV>.Merge(plan, tile, span, states, Spans.States<TS, TV>(plan, index, span, kvHead));
+        AttentionStates<TS, TV>.Finish(plan, tile, kvHead, states);
     }
 }

@@ -15,9 +15,10 @@ internal readonly unsafe struct AttentionState<TS, TV>(float* data, int paddedHe
 
     public static int Floats(int paddedHeadDim) => Head + paddedHeadDim;
 
-    private float* Data => data;
+    /// <summary>The values so far.</summary>
+    public float* Values => data + Head;
 
-    private float* Values => data + Head;
+    private float* Data => data;
 
     public void Clear()
     {
@@ -27,30 +28,31 @@ internal readonly unsafe struct AttentionState<TS, TV>(float* data, int paddedHe
             TS.Store(Values + i, TS.Splat(0));
     }
 
-    /// <summary>Takes up to one block of positions in.</summary>
+    /// <summary>Turns scores into weights, and relates what has been gathered so far to the scores' maximum if that is larger.</summary>
     /// <param name="scores">The scores, one a position; overwritten by the weights. Room for whole vectors.</param>
-    /// <param name="values">The values, one padded head a position.</param>
-    /// <param name="count">How many positions.</param>
+    /// <param name="count">How many positions, at least one.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Take(float* scores, float* values, int count)
+    public void Weigh(float* scores, int count)
     {
-        float max = data[0];
-        for (int p = 0; p < count; p++)
-            max = MathF.Max(max, scores[p]);
+        // The last vector's other lanes get the least weight that Exp yields: next to a weight of 1 it adds nothing to the total.
+        for (int p = count; p % TS.Count != 0; p++)
+            scores[p] = float.NegativeInfinity;
+        TV largest = TS.Load(scores);
+        for (int p = TS.Count; p < count; p += TS.Count)
+            largest = TS.Max(largest, TS.Load(scores + p));
+        float max = MathF.Max(data[0], TS.Largest(largest));
+        if (max > data[0])
+            Relate(max);
+
+        TV sum = TS.Splat(0);
         for (int p = 0; p < count; p += TS.Count)
-            TS.Store(scores + p, LaneMath<TS, TV>.Exp(TS.Subtract(TS.Load(scores + p), TS.Splat(max))));
-        float kept = Exp(data[0] - max), total = data[1] * kept;
-        for (int p = 0; p < count; p++)
-            total += scores[p];
-        data[0] = max;
-        data[1] = total;
-        for (int i = 0; i < paddedHeadDim; i += TS.Count)
         {
-            TV sum = TS.Multiply(TS.Load(Values + i), TS.Splat(kept));
-            for (int p = 0; p < count; p++)
-                sum = TS.MultiplyAdd(TS.Splat(scores[p]), TS.Load(values + (p * paddedHeadDim) + i), sum);
-            TS.Store(Values + i, sum);
+            TV weights = LaneMath<TS, TV>.Exp(TS.Subtract(TS.Load(scores + p), TS.Splat(max)));
+            TS.Store(scores + p, weights);
+            sum = TS.Add(sum, weights);
         }
+
+        data[1] += TS.Sum(sum);
     }
 
     /// <summary>Takes a later span's state in.</summary>
@@ -78,6 +80,15 @@ internal readonly unsafe struct AttentionState<TS, TV>(float* data, int paddedHe
             LaneMath<TS, TV>.StorePartial(output + i, TS.Divide(TS.Load(Values + i), total), headDim - i);
     }
 
+    private void Relate(float max)
+    {
+        float kept = Exp(data[0] - max);
+        data[0] = max;
+        data[1] *= kept;
+        for (int i = 0; i < paddedHeadDim; i += TS.Count)
+            TS.Store(Values + i, TS.Multiply(TS.Load(Values + i), TS.Splat(kept)));
+    }
+
     private static float Exp(float x)
     {
         float* lanes = stackalloc float[TS.Count];
@@ -91,6 +102,7 @@ internal static unsafe class AttentionStates<TS, TV>
     where TS : struct, ILanes<TV>
     where TV : unmanaged
 {
+    /// <summary>Floats of the largest tile's states.</summary>
     public static long Floats(in AttentionPlan plan) => (long)plan.Queries * AttentionState<TS, TV>.Floats(plan.PaddedHeadDim);
 
     /// <summary>Takes a later span in, for the rows that see it.</summary>
@@ -98,7 +110,7 @@ internal static unsafe class AttentionStates<TS, TV>
     {
         for (int q = 0; q < tile.Rows * plan.Group; q++)
         {
-            if (AttentionPlan.SpanOf(plan.Positions[tile.FirstRow + (q / plan.Group)]) >= span)
+            if (AttentionPlan.SpanOf(tile.FirstPosition + (q / plan.Group)) >= span)
                 At(plan, states, q).Merge(At(plan, later, q));
         }
     }

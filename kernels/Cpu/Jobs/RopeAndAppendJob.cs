@@ -1,11 +1,13 @@
 using System.Runtime.CompilerServices;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Devices;
-using Llama3Cluster.Kernels.Formats;
 
 namespace Llama3Cluster.Kernels.Cpu.Jobs;
 
-/// <summary>Rotates queries and keys and stores keys and values in their blocks; a chunk is one row.</summary>
+/// <summary>
+/// Rotates queries and keys and stores keys and values in their blocks; a chunk is a run of rows. Neighbouring positions share cache
+/// lines, so threads do not take turns on them.
+/// </summary>
 internal unsafe struct RopeAndAppendJob<TS, TV> : IParallelJob
     where TS : struct, ILanes<TV>
     where TV : unmanaged
@@ -20,27 +22,37 @@ internal unsafe struct RopeAndAppendJob<TS, TV> : IParallelJob
     public RopePairing Pairing;
     public KvFormat Format;
     public KvView Kv;
+    public bool* MayHoldSpecials;
     public int* Positions;
     public int* RowSequences;
     public BatchSequence* Sequences;
     public int* Blocks;
+    public int Rows;
+    public int RowsPerChunk;
 
     public readonly void Run(int chunk, int worker)
     {
-        float* query = Query + (chunk * (long)Heads * HeadDim);
-        float* key = Key + (chunk * (long)KvHeads * HeadDim), value = Value + (chunk * (long)KvHeads * HeadDim);
         float* cos = stackalloc float[2 * HeadDim];
-        float* sin = cos + HeadDim;
-        Spread(Angles + (chunk * (long)HeadDim), cos, sin);
+        int first = chunk * RowsPerChunk, end = Math.Min(first + RowsPerChunk, Rows);
+        for (int row = first; row < end; row++)
+            Append(row, cos, cos + HeadDim);
+    }
+
+    private readonly void Append(int row, float* cos, float* sin)
+    {
+        float* query = Query + (row * (long)Heads * HeadDim);
+        float* key = Key + (row * (long)KvHeads * HeadDim), value = Value + (row * (long)KvHeads * HeadDim);
+        Spread(Angles + (row * (long)HeadDim), cos, sin);
         Rotate(query, Heads, cos, sin);
         Rotate(key, KvHeads, cos, sin);
 
-        int position = Positions[chunk], inBlock = position % KvShape.BlockSize;
-        int block = Blocks[Sequences[RowSequences[chunk]].BlockOffset + (position / KvShape.BlockSize)];
+        int position = Positions[row], inBlock = position % KvShape.BlockSize;
+        int block = Blocks[Sequences[RowSequences[row]].BlockOffset + (position / KvShape.BlockSize)];
+        var writer = new KvWriter<TS, TV>(Format, HeadDim, MayHoldSpecials);
         for (int head = 0; head < KvHeads; head++)
         {
-            Store(key + (head * HeadDim), Kv.Keys(block, head), inBlock * HeadDim);
-            Store(value + (head * HeadDim), Kv.Values(block, head), inBlock * HeadDim);
+            writer.Key(key + (head * HeadDim), Kv.Keys(block, head), inBlock);
+            writer.Value(value + (head * HeadDim), Kv.Values(block, head), inBlock);
         }
     }
 
@@ -90,23 +102,5 @@ internal unsafe struct RopeAndAppendJob<TS, TV> : IParallelJob
             TS.Store(partners + i, TS.SwapPairs(TS.Load(x + i)));
         for (; i < HeadDim; i++)
             partners[i] = x[i ^ 1];
-    }
-
-    private readonly void Store(float* source, byte* destination, int first)
-    {
-        switch (Format)
-        {
-            case KvFormat.F32:
-                Unsafe.CopyBlockUnaligned((float*)destination + first, source, (uint)(HeadDim * sizeof(float)));
-                break;
-            case KvFormat.F16:
-                for (int i = 0; i < HeadDim; i++)
-                    ((Half*)destination)[first + i] = (Half)source[i];
-                break;
-            default:
-                for (int i = 0; i < HeadDim; i++)
-                    ((ushort*)destination)[first + i] = Bf16.FromSingle(source[i]);
-                break;
-        }
     }
 }

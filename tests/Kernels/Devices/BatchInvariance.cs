@@ -94,7 +94,7 @@ public class BatchInvariance
         float[] whole = Run(threads: 1, chunk: Length, neighbour: false);
         for (int threads = 1; threads <= MostThreads; threads++)
         {
-            foreach (int chunk in new[] { 1, 7, 64, Length })
+            foreach (int chunk in new[] { 1, 7, 64, 512, Length })
                 Assert.Equal(whole.Bits(), Run(threads, chunk, neighbour: chunk != 1).Bits());
         }
 
@@ -111,6 +111,33 @@ public class BatchInvariance
             }
 
             return [.. outputs];
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(KvFormats))]
+    public void Attention_must_not_depend_on_the_number_of_rows(string name, KvFormat format)
+    {
+        // Rows that end in the second span, alone and with up to 32 before them, so that each stands at every place of every tile.
+        const int Length = 650;
+        int[] table = [.. Enumerable.Range(0, 41).Select(i => i * 5 % 41)];
+        foreach (int group in new[] { 1, 3, 4 })
+        {
+            var shape = new KvShape(Layers: 1, Blocks: 41, KvHeads: 1, HeadDim: 40, format);
+            uint[]? expected = null;
+            for (int threads = 1; threads <= MostThreads; threads++)
+            {
+                using ComputeDevice device = DevicesUnderTest.Create(name, threads);
+                using var run = new AttentionRun(device, shape, group);
+                uint[] whole = run.Step((0, Length, table)).Bits();
+                expected ??= whole;
+                Assert.Equal(expected, whole);
+                for (int rows = 1; rows <= MostRows; rows++)
+                {
+                    uint[] actual = run.Step((Length - rows, rows, table)).Bits();
+                    Assert.Equal(expected[^actual.Length..], actual);
+                }
+            }
         }
     }
 

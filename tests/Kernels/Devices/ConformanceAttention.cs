@@ -117,6 +117,40 @@ public class ConformanceAttention
         Assert.All(run.Step((3, 5, [1])), value => Assert.True(float.IsFinite(value)));
     }
 
+    [Theory]
+    [MemberData(nameof(Formats))]
+    public void Numbers_that_are_not_finite_must_reach_the_rows_that_see_them_and_no_others(string name, KvFormat format)
+    {
+        // One tile's rows share loads and weights; those of earlier rows must not meet a later one's NaN, not even times 0.
+        const int Rows = 40, Spoilt = 21;
+        foreach (int group in new[] { 1, 3, 4 })
+        {
+            using ComputeDevice device = DevicesUnderTest.Create(name);
+            using var run = new AttentionRun(device, new KvShape(1, 3, 1, 32, format), group);
+            float[] sound = run.Step((0, Rows, [0, 1, 2]));
+            run.Spoilt = (Spoilt, float.NaN);
+            float[] spoilt = run.Step((0, Rows, [0, 1, 2]));
+            int border = Spoilt * group * 32;
+            Assert.Equal(sound[..border].Bits(), spoilt[..border].Bits());
+            Assert.All(spoilt[border..], value => Assert.True(float.IsNaN(value)));
+        }
+    }
+
+    [Theory]
+    [ClassData(typeof(EveryDevice))]
+    public void What_overflows_half_precision_must_be_infinite(string name)
+    {
+        using ComputeDevice device = DevicesUnderTest.Create(name);
+        foreach (int headDim in new[] { 32, 30 })
+        {
+            using var run = new AttentionRun(device, new KvShape(1, 1, 1, headDim, KvFormat.F16), group: 1);
+            run.Spoilt = (0, 65519);
+            Assert.All(run.Step((0, 1, [0])), value => Assert.Equal(65504, value));
+            run.Spoilt = (0, 65520);
+            Assert.All(run.Step((0, 1, [0])), value => Assert.False(float.IsFinite(value)));
+        }
+    }
+
     private static float[] Attended(ComputeDevice owned, KvShape shape, int group)
     {
         using ComputeDevice device = owned;

@@ -15,6 +15,9 @@ internal sealed class AttentionRun(ComputeDevice device, KvShape shape, int grou
     /// <summary>The values of the last step.</summary>
     public float[] LastValues { get; private set; } = [];
 
+    /// <summary>From this position on, every element of a key and of a value is this number.</summary>
+    public (int FirstPosition, float Element)? Spoilt { get; set; }
+
     /// <summary>Appends each sequence's rows and returns all outputs of the last layer, row by row. Sequences without rows are left out.</summary>
     public float[] Step(params (int FirstPosition, int Count, int[] Table)[] sequences)
     {
@@ -23,8 +26,18 @@ internal sealed class AttentionRun(ComputeDevice device, KvShape shape, int grou
         var ragged = new RaggedBatch(rows, sequences.Length, blocks);
         foreach ((int first, int count, int[] table) in sequences)
             ragged.Add(first, new int[count], table);
+        float[] keys = Generate(sequences, KvColumns, salt: 2);
         LastValues = Generate(sequences, KvColumns, salt: 3);
-        return Attend(ragged, Generate(sequences, KvColumns * group, salt: 1), Generate(sequences, KvColumns, salt: 2), LastValues);
+        for (int row = 0; row < rows; row++)
+        {
+            if (Spoilt is { } spoilt && ragged.Positions[row] >= spoilt.FirstPosition)
+            {
+                keys.AsSpan(row * KvColumns, KvColumns).Fill(spoilt.Element);
+                LastValues.AsSpan(row * KvColumns, KvColumns).Fill(spoilt.Element);
+            }
+        }
+
+        return Attend(ragged, Generate(sequences, KvColumns * group, salt: 1), keys, LastValues);
     }
 
     /// <summary>Fills whole blocks with NaNs.</summary>

@@ -1,0 +1,56 @@
+using System.Runtime.CompilerServices;
+using Llama3Cluster.Kernels.Cpu.Simd;
+using Llama3Cluster.Kernels.Devices;
+
+namespace Llama3Cluster.Kernels.Cpu.Jobs;
+
+/// <summary>Loads cached keys and values of one block and one head (see <see cref="KvView"/>) into float32 lanes.</summary>
+internal unsafe interface IKvLoader
+{
+    /// <summary>Element <paramref name="d"/> of the keys at as many positions as there are lanes.</summary>
+    static abstract TV Keys<TS, TV>(byte* head, int headDim, int d, int position)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged;
+
+    /// <summary>As many elements as there are lanes, from <paramref name="d"/> on, of the value at one position.</summary>
+    static abstract TV Value<TS, TV>(byte* head, int headDim, int position, int d)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged;
+
+    /// <summary>The first <paramref name="count"/> of those elements, the other lanes zero.</summary>
+    static abstract TV PartialValue<TS, TV>(byte* head, int headDim, int position, int d, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged;
+}
+
+/// <summary>One number an element.</summary>
+internal readonly unsafe struct PlainKvLoader<TL> : IKvLoader
+    where TL : struct, IElementLoader
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Keys<TS, TV>(byte* head, int headDim, int d, int position)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TL.Load<TS, TV>(head, (d * KvShape.BlockSize) + position);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Value<TS, TV>(byte* head, int headDim, int position, int d)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TL.Load<TS, TV>(head, (position * headDim) + d);
+
+    public static TV PartialValue<TS, TV>(byte* head, int headDim, int position, int d, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TL.LoadPartial<TS, TV>(head, (position * headDim) + d, count);
+}
+
+/// <summary>Half precision without infinities and NaNs: what a cache nearly always holds.</summary>
+internal readonly unsafe struct FiniteHalfLoader : IElementLoader
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TS, TV>(byte* row, long element)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TS.LoadFiniteHalf((ushort*)row + element);
+
+    public static TV LoadPartial<TS, TV>(byte* row, long element, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => F16Loader.LoadPartial<TS, TV>(row, element, count);
+}

@@ -1,0 +1,87 @@
+using System.Runtime.CompilerServices;
+using Llama3Cluster.Kernels.Cpu.Simd;
+using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Kernels.Formats;
+
+namespace Llama3Cluster.Kernels.Cpu.Jobs;
+
+/// <summary>
+/// Stores one position's key or value of one head in its block (see <see cref="KvView"/>). Sets a mark when half precision may have made
+/// an infinity, or a NaN is stored.
+/// </summary>
+internal readonly unsafe struct KvWriter<TS, TV>(KvFormat format, int headDim, bool* mayHoldSpecials)
+    where TS : struct, ILanes<TV>
+    where TV : unmanaged
+{
+    // Below this sum of squares, no element rounds to an infinity, nor is one a NaN.
+    private const float SurelyFinite = NarrowBits.HalfOverflow * NarrowBits.HalfOverflow;
+
+    public void Key(float* source, byte* head, int position)
+    {
+        float* key = stackalloc float[headDim];
+        if (format == KvFormat.F32)
+        {
+            Scatter(source, (float*)head + position);
+            return;
+        }
+
+        Narrow(source, (ushort*)key);
+        Scatter((ushort*)key, (ushort*)head + position);
+    }
+
+    public void Value(float* source, byte* head, int position)
+    {
+        if (format == KvFormat.F32)
+            Unsafe.CopyBlockUnaligned((float*)head + (position * headDim), source, (uint)(headDim * sizeof(float)));
+        else
+            Narrow(source, (ushort*)head + (position * headDim));
+    }
+
+    private void Scatter<T>(T* key, T* destination)
+        where T : unmanaged
+    {
+        for (int d = 0; d < headDim; d++)
+            destination[d * KvShape.BlockSize] = key[d];
+    }
+
+    private void Narrow(float* source, ushort* destination)
+    {
+        if (format == KvFormat.F16)
+            NarrowToHalf(source, destination);
+        else
+            NarrowToBf16(source, destination);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void NarrowToHalf(float* source, ushort* destination)
+    {
+        int i = 0;
+        TV squares = TS.Splat(0);
+        for (; i + TS.Count <= headDim; i += TS.Count)
+        {
+            TV elements = TS.Load(source + i);
+            squares = TS.MultiplyAdd(elements, elements, squares);
+            TS.StoreHalf(destination + i, elements);
+        }
+
+        float sum = TS.Sum(squares);
+        for (; i < headDim; i++)
+        {
+            sum += source[i] * source[i];
+            destination[i] = BitConverter.HalfToUInt16Bits((Half)source[i]);
+        }
+
+        if (!(sum < SurelyFinite))
+            *mayHoldSpecials = true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void NarrowToBf16(float* source, ushort* destination)
+    {
+        int i = 0;
+        for (; i + TS.Count <= headDim; i += TS.Count)
+            TS.StoreBf16(destination + i, TS.Load(source + i));
+        for (; i < headDim; i++)
+            destination[i] = Bf16.FromSingle(source[i]);
+    }
+}

@@ -1,25 +1,8 @@
-# Sourced by the comparisons with llama.cpp: finds what they need, builds llama.cpp once, and writes models once.
+# Sourced by the comparisons with llama.cpp: what all measuring needs, and llama.cpp, built once.
 #
 #   LLAMACPP_BUILD    a CMake build folder of llama.cpp to use instead of building one
-#   LLAMACPP_MODELS   where the synthesized models are kept (default: .build/models beside this file)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../../.." && pwd)
-models=${LLAMACPP_MODELS:-$here/.build/models}
-program=$root/gateway/bin/Release/net10.0/llama3cluster.dll
-
-fail() {
-  echo "error: $*" >&2
-  exit 1
-}
-
-need() { command -v "$1" >/dev/null || fail "$1 is not installed; $2"; }
-
-ours() { dotnet "$program" "$@"; }
-
-build_ours() {
-  need dotnet "get the .NET 10 SDK"
-  dotnet build -c Release "$root/gateway" -v quiet -clp:NoSummary >&2
-}
+. "$here/../../setup.sh"
 
 install_packages() {
   need node "get Node.js 20 or newer"
@@ -49,16 +32,4 @@ build_llamacpp() {
     fail "cmake failed; see $here/.build/cmake.log"
   cmake --build "$build" -j "$(nproc)" --target llama-bench llama-batched-bench >>"$here/.build/cmake.log" 2>&1 ||
     fail "the build failed; see $here/.build/cmake.log"
-}
-
-# synthesize SHAPE TYPE [LAYERS]: sets $model, writing the file if it is not there yet.
-synthesize() {
-  model=$models/$1${3:+-$3layers}-$2.gguf
-  [ -f "$model" ] && return
-  mkdir -p "$models"
-  local size=(--shape "$1" --type "$2" --seed 7 --format gguf)
-  [ -z "${3:-}" ] || size+=(--layers "$3")
-  rm -f "$model.part"
-  ours synth "${size[@]}" --out "$model.part" >&2 || fail "could not write $model"
-  mv "$model.part" "$model"
 }

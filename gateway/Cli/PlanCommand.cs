@@ -25,17 +25,19 @@ internal static class PlanCommand
         Option<int> sequences = Opt.Number("--max-sequences", 64, 1, 65536, "Sequences that shall have room for their whole context, if memory allows.");
         Option<int?> stages = Opt.OptionalNumber("--stages", 1, 1026, "Exactly so many stages a pipeline. Default: the planner chooses.");
         Option<int?> replicas = Opt.OptionalNumber("--replicas", 1, 1024, "Pipelines at most. Default: as many as fit.");
+        var cached = new ModelOptions();
         Option<bool> simulate = Opt.Flag("--simulate", "Print predicted tokens a second for 1 to 64 streams.");
         Option<bool> json = Opt.Flag("--json", "Print the plan as JSON.");
         var command = new Command("plan", "Print how a model would be cut over a list of devices, and why.")
         {
-            model, devices, context, sequences, stages, replicas, simulate, json,
+            model, devices, context, sequences, stages, replicas, cached.KvType, simulate, json,
         };
         command.SetAction(result =>
         {
             using ModelFile file = ModelFile.Open(result.GetValue(model) ?? DemoModel.Path);
             int positions = Math.Min(result.GetValue(context) ?? file.Config.ContextLength, file.Config.ContextLength);
-            KvFormat kv = LocalModel.DefaultKvFormat(file);
+            KvFormat kv = cached.KvFormatOf(result) ?? LocalModel.DefaultKvFormat(file);
+            KvShape.Check(kv, file.Config.HeadDim);
             ClusterPlan plan = SlicePlanner.Plan(
                 ModelProfile.From(file, kv), Parse(result.GetValue(devices)!),
                 new PlannerOptions(positions, (int)Math.Min((long)positions * result.GetValue(sequences), int.MaxValue / 2), result.GetValue(stages), result.GetValue(replicas)));

@@ -6,6 +6,7 @@ using Llama3Cluster.Gateway.Http;
 using Llama3Cluster.Gateway.Local;
 using Llama3Cluster.Gateway.Tcp;
 using Llama3Cluster.Gateway.Tokenizers;
+using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Files;
 
@@ -34,6 +35,8 @@ internal static class ServeCommand
         string path = options.Model.PathOf(result);
         using ModelFile file = ModelFile.Open(path);
         int context = options.ContextOf(result, file);
+        KvFormat kv = options.Model.KvFormatOf(result) ?? LocalModel.DefaultKvFormat(file);
+        KvShape.Check(kv, file.Config.HeadDim);
         int stages = options.StagesOf(result, file);
         var served = new ServedModel(
             result.GetValue(options.Name) ?? file.Name, context, file.Fingerprint, File.GetLastWriteTimeUtc(file.Path), TokenizerLoader.Load(path));
@@ -45,7 +48,7 @@ internal static class ServeCommand
             MaxWaiting = result.GetValue(options.MaxWaiting),
             ContextLength = context,
             KvTokens = result.GetValue(options.KvTokens),
-            KvFormat = options.Model.KvFormatOf(result) ?? LocalModel.DefaultKvFormat(file),
+            KvFormat = kv,
             Activations = result.GetValue(options.Activations) == "bf16" ? ActivationFormat.BF16 : ActivationFormat.F32,
         };
         ClusterNodeOptions node = options.Node.Read(result, file) with { Served = served, Replicas = replicas };

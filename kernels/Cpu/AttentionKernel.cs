@@ -54,8 +54,11 @@ internal sealed unsafe class AttentionKernel<TS, TV>(WorkerPool pool) : IDisposa
                 case KvFormat.F16:
                     Run<PlainKvLoader<F16Loader>>(plan, tiles);
                     break;
-                default:
+                case KvFormat.BF16:
                     Run<PlainKvLoader<Bf16Loader>>(plan, tiles);
+                    break;
+                default:
+                    Run<Q8KvLoader>(plan, tiles);
                     break;
             }
         }

@@ -6,6 +6,7 @@ namespace Llama3Cluster.Kernels.Formats;
 internal static class Q8Block
 {
     public const int Elements = 32;
+    public const int Bytes = Quants + Elements;
     private const int Quants = 2;
     private const int Largest = 127;
 
@@ -15,6 +16,9 @@ internal static class Q8Block
         for (int i = 0; i < Elements; i++)
             destination[i] = d * (sbyte)block[Quants + i];
     }
+
+    public static float Element(ReadOnlySpan<byte> block, int index) =>
+        (float)BinaryPrimitives.ReadHalfLittleEndian(block) * (sbyte)block[Quants + index];
 
     public static void Encode(ReadOnlySpan<float> source, Span<byte> block)
     {

@@ -18,6 +18,8 @@ public sealed unsafe class HostKvCache : KvCache
     public HostKvCache(KvShape shape)
         : base(shape)
     {
+        KvShape.Check(shape.Format, shape.HeadDim);
+
         // Large zeroed allocations come as untouched pages; aligned ones would have to be cleared by hand.
         nuint bytes = checked((nuint)shape.ByteCount);
         _allocation = NativeMemory.AllocZeroed(checked(bytes + Alignment + sizeof(bool)));

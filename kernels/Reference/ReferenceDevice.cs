@@ -116,12 +116,8 @@ public sealed unsafe class ReferenceDevice : ComputeDevice
             for (int head = 0; head < cache.Shape.KvHeads; head++)
             {
                 Span<float> k = Row(key, r).Slice(head * headDim, headDim), v = Row(value, r).Slice(head * headDim, headDim);
-                int first = position % KvShape.BlockSize * headDim;
-                for (int i = 0; i < headDim; i++)
-                {
-                    Store(kv.Keys(layer, block, head), first + i, k[i], cache.Shape.Format);
-                    Store(kv.Values(layer, block, head), first + i, v[i], cache.Shape.Format);
-                }
+                ReferenceKv.Store(k, kv.Keys(layer, block, head), position % KvShape.BlockSize, cache.Shape.Format);
+                ReferenceKv.Store(v, kv.Values(layer, block, head), position % KvShape.BlockSize, cache.Shape.Format);
             }
         }
     }
@@ -224,7 +220,7 @@ public sealed unsafe class ReferenceDevice : ComputeDevice
             byte* keys = kv.Keys(layer, BlockOf(batch, sequence, p), kvHead);
             double dot = 0;
             for (int i = 0; i < headDim; i++)
-                dot += (double)query[i] * Fetch(keys, (p % KvShape.BlockSize * headDim) + i, kv.Shape.Format);
+                dot += (double)query[i] * ReferenceKv.Fetch(keys, (p % KvShape.BlockSize * headDim) + i, kv.Shape.Format);
             scores[p] = dot / Math.Sqrt(headDim);
             max = Math.Max(max, scores[p]);
         }
@@ -237,33 +233,10 @@ public sealed unsafe class ReferenceDevice : ComputeDevice
             double weight = Math.Exp(scores[p] - max);
             total += weight;
             for (int i = 0; i < headDim; i++)
-                sums[i] += weight * Fetch(values, (p % KvShape.BlockSize * headDim) + i, kv.Shape.Format);
+                sums[i] += weight * ReferenceKv.Fetch(values, (p % KvShape.BlockSize * headDim) + i, kv.Shape.Format);
         }
 
         for (int i = 0; i < headDim; i++)
             output[i] = (float)(sums[i] / total);
-    }
-
-    private static float Fetch(byte* data, int index, KvFormat format) => format switch
-    {
-        KvFormat.F32 => ((float*)data)[index],
-        KvFormat.F16 => (float)((Half*)data)[index],
-        _ => BitConverter.UInt32BitsToSingle((uint)((ushort*)data)[index] << 16),
-    };
-
-    private static void Store(byte* data, int index, float value, KvFormat format)
-    {
-        switch (format)
-        {
-            case KvFormat.F32:
-                ((float*)data)[index] = value;
-                break;
-            case KvFormat.F16:
-                ((Half*)data)[index] = (Half)value;
-                break;
-            default:
-                ((ushort*)data)[index] = Bf16.FromSingle(value);
-                break;
-        }
     }
 }

@@ -43,13 +43,18 @@ internal readonly unsafe struct KvPanel<TS, TV, TKv>
         byte* keys0 = Keys(first), keys1 = Keys(second), next0 = Keys(first + (2 * TS.Count)), next1 = Keys(second + (2 * TS.Count));
         long elementBytes = _kv.HeadBytes / headDim;
         float* to = Data;
-        for (int d = 0; d < headDim; d++)
+        for (int group = 0; group < headDim; group += KvShape.ScaleGroup)
         {
-            Prefetch.Line(next0 + (d * elementBytes));
-            Prefetch.Line(next1 + (d * elementBytes));
-            TS.Store(to, TKv.Keys<TS, TV>(keys0, headDim, d, inBlock0));
-            TS.Store(to + TS.Count, TKv.Keys<TS, TV>(keys1, headDim, d, inBlock1));
-            to += 2 * TS.Count;
+            TV scales0 = TKv.Scales<TS, TV>(keys0, headDim, group, inBlock0), scales1 = TKv.Scales<TS, TV>(keys1, headDim, group, inBlock1);
+            int end = Math.Min(group + KvShape.ScaleGroup, headDim);
+            for (int d = group; d < end; d++)
+            {
+                Prefetch.Line(next0 + (d * elementBytes));
+                Prefetch.Line(next1 + (d * elementBytes));
+                TS.Store(to, TKv.Keys<TS, TV>(keys0, headDim, d, inBlock0, scales0));
+                TS.Store(to + TS.Count, TKv.Keys<TS, TV>(keys1, headDim, d, inBlock1, scales1));
+                to += 2 * TS.Count;
+            }
         }
     }
 
@@ -76,24 +81,29 @@ internal readonly unsafe struct KvPanel<TS, TV, TKv>
         }
     }
 
+    // A panel is no wider than a group of elements that share a scale, nor does it lie across two.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void LoadWhole(byte* values, int headDim, int positions, int d, float* to)
     {
+        float* scales = stackalloc float[KvShape.BlockSize];
+        for (int p = 0; p < KvShape.BlockSize; p += TS.Count)
+            TS.Store(scales + p, TKv.Scales<TS, TV>(values, headDim, d, p));
         for (int p = 0; p < positions; p++)
         {
-            TS.Store(to, TKv.Value<TS, TV>(values, headDim, p, d));
-            TS.Store(to + TS.Count, TKv.Value<TS, TV>(values, headDim, p, d + TS.Count));
+            TS.Store(to, TKv.Value<TS, TV>(values, headDim, p, d, scales + p));
+            TS.Store(to + TS.Count, TKv.Value<TS, TV>(values, headDim, p, d + TS.Count, scales + p));
             to += 2 * TS.Count;
         }
     }
 
     private static void LoadEdge(byte* values, int headDim, int positions, int d, float* to)
     {
+        float one = 1;
         for (int p = 0; p < positions; p++)
         {
             for (int i = d; i < d + PanelProduct<TS, TV>.Width; i += TS.Count, to += TS.Count)
             {
-                TS.Store(to, i + TS.Count <= headDim ? TKv.Value<TS, TV>(values, headDim, p, i)
+                TS.Store(to, i + TS.Count <= headDim ? TKv.Value<TS, TV>(values, headDim, p, i, &one)
                     : i < headDim ? TKv.PartialValue<TS, TV>(values, headDim, p, i, headDim - i)
                     : TS.Splat(0));
             }

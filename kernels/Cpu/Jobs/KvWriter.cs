@@ -19,22 +19,37 @@ internal readonly unsafe struct KvWriter<TS, TV>(KvFormat format, int headDim, b
     public void Key(float* source, byte* head, int position)
     {
         float* key = stackalloc float[headDim];
-        if (format == KvFormat.F32)
+        switch (format)
         {
-            Scatter(source, (float*)head + position);
-            return;
+            case KvFormat.F32:
+                Scatter(source, (float*)head + position);
+                break;
+            case KvFormat.Q8_0:
+                KvQuantizer<TS, TV>.Quantize(source, headDim, (sbyte*)key, Q8KvLoader.Scale(head, headDim, 0, position));
+                Scatter((sbyte*)key, (sbyte*)head + position);
+                break;
+            default:
+                Narrow(source, (ushort*)key);
+                Scatter((ushort*)key, (ushort*)head + position);
+                break;
         }
-
-        Narrow(source, (ushort*)key);
-        Scatter((ushort*)key, (ushort*)head + position);
     }
 
     public void Value(float* source, byte* head, int position)
     {
-        if (format == KvFormat.F32)
-            Unsafe.CopyBlockUnaligned((float*)head + (position * headDim), source, (uint)(headDim * sizeof(float)));
-        else
-            Narrow(source, (ushort*)head + (position * headDim));
+        int first = position * headDim;
+        switch (format)
+        {
+            case KvFormat.F32:
+                Unsafe.CopyBlockUnaligned((float*)head + first, source, (uint)(headDim * sizeof(float)));
+                break;
+            case KvFormat.Q8_0:
+                KvQuantizer<TS, TV>.Quantize(source, headDim, (sbyte*)head + first, Q8KvLoader.Scale(head, headDim, 0, position));
+                break;
+            default:
+                Narrow(source, (ushort*)head + first);
+                break;
+        }
     }
 
     private void Scatter<T>(T* key, T* destination)

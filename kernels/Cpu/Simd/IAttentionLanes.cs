@@ -14,6 +14,9 @@ internal unsafe interface IAttentionLanes<TV>
     /// <summary>Stores the nearest bfloat16 numbers, ties to even: the same bits as <see cref="Formats.Bf16.FromSingle"/>.</summary>
     static abstract void StoreBf16(ushort* destination, TV value);
 
+    /// <summary>Stores whole numbers from -128 to 127 as bytes.</summary>
+    static abstract void StoreSByte(sbyte* destination, TV value);
+
     /// <summary>The largest lane; a NaN may hide it.</summary>
     static abstract float Largest(TV a);
 }

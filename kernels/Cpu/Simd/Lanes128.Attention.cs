@@ -41,6 +41,14 @@ internal readonly unsafe partial struct Lanes128
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreSByte(sbyte* destination, Vector128<float> value)
+    {
+        Vector128<int> numbers = Vector128.ConvertToInt32Native(value);
+        Vector128<short> words = Vector128.Narrow(numbers, numbers);
+        Unsafe.WriteUnaligned(destination, Vector128.Narrow(words, words).AsUInt32()[0]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vector128<float> a)
     {
         Vector128<float> pairs = Max(a, Vector128.Shuffle(a, Vector128.Create(2, 3, 0, 1)));

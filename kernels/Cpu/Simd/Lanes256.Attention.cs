@@ -42,6 +42,14 @@ internal readonly unsafe partial struct Lanes256
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreSByte(sbyte* destination, Vector256<float> value)
+    {
+        Vector256<int> numbers = Vector256.ConvertToInt32Native(value);
+        Vector128<short> words = Vector128.Narrow(numbers.GetLower(), numbers.GetUpper());
+        Unsafe.WriteUnaligned(destination, Vector128.Narrow(words, words).AsUInt64()[0]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vector256<float> a) => Lanes128.Largest(Lanes128.Max(a.GetLower(), a.GetUpper()));
 
     // The low halves of the 32-bit numbers.

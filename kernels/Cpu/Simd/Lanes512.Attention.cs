@@ -29,5 +29,9 @@ internal readonly unsafe partial struct Lanes512
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreSByte(sbyte* destination, Vector512<float> value) =>
+        Avx512F.ConvertToVector128SByte(Vector512.ConvertToInt32Native(value)).Store(destination);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vector512<float> a) => Lanes256.Largest(Lanes256.Max(a.GetLower(), a.GetUpper()));
 }

@@ -89,7 +89,7 @@ public class BatchInvariance
     {
         // Long enough for more than one span of the context, in blocks that do not follow each other.
         const int Length = 600;
-        var shape = new KvShape(Layers: 1, Blocks: 80, KvHeads: 2, HeadDim: 24, format);
+        var shape = new KvShape(Layers: 1, Blocks: 80, KvHeads: 2, HeadDim: format == KvFormat.Q8_0 ? 32 : 24, format);
         int[] table = [.. Enumerable.Range(0, 38).Select(i => i * 2 % 79)], other = [79, 77];
         float[] whole = Run(threads: 1, chunk: Length, neighbour: false);
         for (int threads = 1; threads <= MostThreads; threads++)
@@ -123,7 +123,7 @@ public class BatchInvariance
         int[] table = [.. Enumerable.Range(0, 41).Select(i => i * 5 % 41)];
         foreach (int group in new[] { 1, 3, 4 })
         {
-            var shape = new KvShape(Layers: 1, Blocks: 41, KvHeads: 1, HeadDim: 40, format);
+            var shape = new KvShape(Layers: 1, Blocks: 41, KvHeads: 1, HeadDim: format == KvFormat.Q8_0 ? 64 : 40, format);
             uint[]? expected = null;
             for (int threads = 1; threads <= MostThreads; threads++)
             {

@@ -15,8 +15,8 @@ internal sealed class AttentionRun(ComputeDevice device, KvShape shape, int grou
     /// <summary>The values of the last step.</summary>
     public float[] LastValues { get; private set; } = [];
 
-    /// <summary>From this position on, every element of a key and of a value is this number.</summary>
-    public (int FirstPosition, float Element)? Spoilt { get; set; }
+    /// <summary>From this position on, every so many elements of a key and of a value are this number.</summary>
+    public (int FirstPosition, float Element, int Stride)? Spoilt { get; set; }
 
     /// <summary>Appends each sequence's rows and returns all outputs of the last layer, row by row. Sequences without rows are left out.</summary>
     public float[] Step(params (int FirstPosition, int Count, int[] Table)[] sequences)
@@ -32,8 +32,8 @@ internal sealed class AttentionRun(ComputeDevice device, KvShape shape, int grou
         {
             if (Spoilt is { } spoilt && ragged.Positions[row] >= spoilt.FirstPosition)
             {
-                keys.AsSpan(row * KvColumns, KvColumns).Fill(spoilt.Element);
-                LastValues.AsSpan(row * KvColumns, KvColumns).Fill(spoilt.Element);
+                for (int i = row * KvColumns; i < (row + 1) * KvColumns; i += spoilt.Stride)
+                    keys[i] = LastValues[i] = spoilt.Element;
             }
         }
 

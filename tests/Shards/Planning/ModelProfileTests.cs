@@ -30,5 +30,8 @@ public class ModelProfileTests
         using var file = ModelFile.Open(SharedModels.Demo);
         var profile = ModelProfile.From(file, KvFormat.F32, ActivationFormat.BF16);
         Assert.Equal((512, 256), (profile.KvBytesPerTokenPerLayer, profile.ActivationBytesPerToken));
+
+        // Two heads of 32 bytes and a scale, keys and values.
+        Assert.Equal(2 * 2 * (32 + 2), ModelProfile.From(file, KvFormat.Q8_0).KvBytesPerTokenPerLayer);
     }
 }

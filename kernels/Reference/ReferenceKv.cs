@@ -6,7 +6,7 @@ namespace Llama3Cluster.Kernels.Reference;
 /// <summary>How the reference lays a block's keys, or values, of one head out: position by position.</summary>
 internal static unsafe class ReferenceKv
 {
-    /// <summary>Stores one position's vector.</summary>
+    /// <summary>Stores one position's vector. Eight bits refuse elements whose scale half precision cannot hold.</summary>
     public static void Store(ReadOnlySpan<float> vector, byte* block, int position, KvFormat format)
     {
         int first = position * vector.Length;

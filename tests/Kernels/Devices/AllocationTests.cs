@@ -27,7 +27,9 @@ public class AllocationTests
         using DeviceTensor x = device.Allocate(Rows, Hidden), y = device.Allocate(Rows, Hidden), logits = device.Allocate(Rows, Vocabulary);
         using DeviceTensor k = device.Allocate(Rows, Hidden / 2), v = device.Allocate(Rows, Hidden / 2), angles = device.Allocate(Rows, 32);
         using DeviceTensor gain = device.Allocate(1, Hidden), frequencies = device.Allocate(2, 16);
-        using KvCache cache = device.AllocateKv(new KvShape(1, 80, 4, 32, KvFormat.F16));
+        using KvCache halves = device.AllocateKv(new KvShape(1, 80, 4, 32, KvFormat.F16));
+        using KvCache quantized = device.AllocateKv(new KvShape(1, 80, 4, 32, KvFormat.Q8_0));
+        KvCache[] caches = [halves, quantized];
         using DeviceBatch prefill = device.AllocateBatch(Rows, 4, 160), decode = device.AllocateBatch(Rows, 4, 160);
         prefill.Load(Batch((0, 30), (600, 10)));
         decode.Load(Batch((610, 1)));
@@ -60,8 +62,12 @@ public class AllocationTests
             device.Embed(weights, batch, x);
             device.RmsNorm(x, gain, 1e-5f, rows, y);
             device.RopeAngles(frequencies, batch, angles);
-            device.RopeAndAppendKv(x, k, v, angles, RopePairing.Halves, cache, 0, batch);
-            device.PagedAttention(x, cache, 0, batch, y);
+            foreach (KvCache cache in caches)
+            {
+                device.RopeAndAppendKv(x, k, v, angles, RopePairing.Halves, cache, 0, batch);
+                device.PagedAttention(x, cache, 0, batch, y);
+            }
+
             device.SwiGlu(x, y, rows, y);
             device.Add(x, y, rows);
             device.SelectLogitRows(x, batch, y);

@@ -17,7 +17,9 @@ public class LinearBenchmarks
     [Params(1, 2, Priority = 0)]
     public int Threads { get; set; }
 
-    [ParamsAllValues(Priority = 1)]
+    [Params(
+        WeightFormat.F32, WeightFormat.F16, WeightFormat.BF16, WeightFormat.Q8_0, WeightFormat.Q4_0, WeightFormat.Q4_K, WeightFormat.Q5_K,
+        WeightFormat.Q6_K, Priority = 1)]
     public WeightFormat Format { get; set; }
 
     /// <summary>Output x input features: attention's output, the feed-forward's gate and up, its down.</summary>

@@ -121,8 +121,8 @@ public sealed class StageActor : UntypedActor
                 limits.KvFormat);
             var slice = ModelSlice.Load(_node.Options.Model, _device.Device, _assignment.Slice, options, new Reporter(this), _retired);
             _executor = new StageExecutor(slice, limits.MaxSequences);
-            _log.LogInformation("stage {Stage} of {Replica} holds {Slice}: {Weights} MiB of weights, {Kv} MiB of KV cache on {Device}", _assignment.Stage,
-                _assignment.ReplicaId, _assignment.Slice, slice.WeightBytes >> 20, slice.Kv.ByteCount >> 20, _device.Device.Name);
+            _log.LogInformation("stage {Stage} of {Replica} holds {Slice}: {Memory} on {Device}", _assignment.Stage,
+                _assignment.ReplicaId, _assignment.Slice, slice.Memory, _device.Device.Name);
             Prepared();
         }
         catch (OperationCanceledException)

@@ -13,7 +13,7 @@ internal static class Banner
     public static void Print(ModelFile file, ClusterNodeOptions node, IReadOnlyList<StageDevice> devices, IPEndPoint http)
     {
         long weights = ModelSlice.BytesOf(file, SliceRange.Whole(file.Config.LayerCount));
-        Console.WriteLine($"model     {file.Name}: {file.Config.LayerCount} layers, {ByteSize.Format(weights)} of weights, context {node.Replicas!.ContextLength}");
+        Console.WriteLine($"model     {file.Name}: {file.Config.LayerCount} layers, {ByteSize.Format(weights)} mapped, context {node.Replicas!.ContextLength}");
         Console.WriteLine(devices.Count == 0
             ? "devices   none here; waiting for nodes"
             : $"devices   {devices.Count} x {Devices.Describe(devices[0].Device, devices[0].MemoryBytes)}");

@@ -54,6 +54,7 @@ internal static class GenerateCommand
         ModelTokenizer? tokenizer = printIds && prompt is Prompt.Tokens ? null : TokenizerLoader.Load(options.PathOf(result));
         int[] tokens = prompt is Prompt.Tokens given && tokenizer is null ? [.. given.Ids] : tokenizer!.Encode(prompt);
         using LocalModel model = options.Load(result, stages, 1, null, ChunkRows, 1, cancellation);
+        Console.Error.WriteLine($"[{model.File.Name}: {model.Memory}]");
         int context = model.File.Config.ContextLength;
         if (tokens.Length >= context)
             throw new UsageException($"the prompt has {tokens.Length} tokens; the model's context of {context} leaves no room for an answer");

@@ -25,6 +25,9 @@ internal sealed class LocalModel : IDisposable
     /// <summary>The slices.</summary>
     public LocalPipeline Pipeline { get; }
 
+    /// <summary>What all slices take.</summary>
+    public SliceMemory Memory => Pipeline.Slices.Select(slice => slice.Memory).Aggregate((a, b) => a + b);
+
     /// <summary>Opens and loads a model.</summary>
     /// <param name="path">Its path.</param>
     /// <param name="device">Name of the device.</param>

@@ -11,6 +11,9 @@ public abstract class DeviceTensor(int rows, int columns) : IDisposable
     /// <summary>Elements of a row.</summary>
     public int Columns { get; } = columns;
 
+    /// <summary>Bytes of its elements.</summary>
+    public long ByteCount => (long)Rows * Columns * sizeof(float);
+
     /// <summary>Copies whole rows from the host, from row 0 on.</summary>
     public abstract void Upload(ReadOnlySpan<float> source);
 
@@ -47,6 +50,9 @@ public abstract class WeightMatrix(WeightFormat format, int rows, int columns) :
 
     /// <summary>Input features.</summary>
     public int Columns { get; } = columns;
+
+    /// <summary>Bytes of device memory beyond the mapped file.</summary>
+    public virtual long DeviceBytes => 0;
 
     /// <inheritdoc/>
     public void Dispose()

@@ -47,9 +47,14 @@ internal sealed class LayerBuffers : IDisposable
 
     public DeviceTensor Up { get; }
 
+    /// <summary>Bytes of all of them.</summary>
+    public long ByteCount => All.Sum(tensor => tensor.ByteCount);
+
+    private DeviceTensor[] All => [Frequencies, Angles, Normed, Query, Key, Value, Attended, Gate, Up];
+
     public void Dispose()
     {
-        foreach (DeviceTensor tensor in (DeviceTensor[])[Frequencies, Angles, Normed, Query, Key, Value, Attended, Gate, Up])
+        foreach (DeviceTensor tensor in All)
             tensor.Dispose();
     }
 }

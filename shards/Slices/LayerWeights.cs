@@ -21,6 +21,11 @@ internal sealed record LayerWeights(
             Matrix(TensorRole.Down));
     }
 
+    /// <summary>Bytes that the device holds of them beyond the mapped file.</summary>
+    public long CopyBytes =>
+        AttentionNorm.ByteCount + FeedForwardNorm.ByteCount
+        + ((WeightMatrix[])[Query, Key, Value, AttentionOutput, Gate, Up, Down]).Sum(matrix => matrix.DeviceBytes);
+
     public void Dispose()
     {
         foreach (IDisposable tensor in (IDisposable[])[AttentionNorm, Query, Key, Value, AttentionOutput, FeedForwardNorm, Gate, Up, Down])

@@ -73,6 +73,7 @@ public sealed class ModelSlice : IDisposable
             _batch = Own(device.AllocateBatch(options.MaxRows, options.MaxSequences, MaxTableEntries(options)));
             _hidden = Own(device.Allocate(options.MaxRows, _config.HiddenSize));
             _buffers = _layers.Length > 0 ? Own(new LayerBuffers(device, _config, options.MaxRows, file.RopeFrequencies)) : null;
+            Memory = MeasureMemory();
         }
         catch
         {
@@ -92,6 +93,9 @@ public sealed class ModelSlice : IDisposable
 
     /// <summary>Bytes of its weights in the file.</summary>
     public long WeightBytes { get; }
+
+    /// <summary>What it takes, on the device and of the mapped file.</summary>
+    public SliceMemory Memory { get; }
 
     /// <summary>Width of the residual stream.</summary>
     public int HiddenSize => _config.HiddenSize;
@@ -200,6 +204,15 @@ public sealed class ModelSlice : IDisposable
         _device.SelectLogitRows(_hidden, _batch, _logitRows!);
         _device.RmsNorm(_logitRows!, _outputNorm!, _config.RmsNormEpsilon, _batch.LogitRowCount, _logitRows!);
         _device.Linear(_head!, _logitRows!, _batch.LogitRowCount, _logits!);
+    }
+
+    private SliceMemory MeasureMemory()
+    {
+        WeightMatrix? head = ReferenceEquals(_head, _embedding) ? null : _head;
+        long copies = _layers.Sum(layer => layer.CopyBytes)
+            + (_embedding?.DeviceBytes ?? 0) + (head?.DeviceBytes ?? 0) + (_outputNorm?.ByteCount ?? 0);
+        long buffers = _hidden.ByteCount + (_buffers?.ByteCount ?? 0) + (_logitRows?.ByteCount ?? 0) + (_logits?.ByteCount ?? 0);
+        return new SliceMemory(WeightBytes, copies, Kv.ByteCount, Options.KvBlocks * KvShape.BlockSize, buffers);
     }
 
     private T Own<T>(T resource)

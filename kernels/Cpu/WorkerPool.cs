@@ -9,6 +9,10 @@ namespace Llama3Cluster.Kernels.Cpu;
 /// <see cref="SpinMicroseconds"/>, and a call waits only for threads that have begun, never for one that has yet to be scheduled: more
 /// threads than cores cost little.
 /// </summary>
+/// <remarks>
+/// The threads are not pinned to cores. It gains nothing that can be measured, neither for one device nor for two in a process, and
+/// where cores are shared it keeps a thread waiting for one core while another is free.
+/// </remarks>
 internal sealed unsafe class WorkerPool : IDisposable
 {
     // Longer than the gaps between the operations of a layer, short enough to leave the core to other processes.

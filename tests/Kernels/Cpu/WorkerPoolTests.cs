@@ -4,12 +4,15 @@ namespace Llama3Cluster.Kernels.Tests.Cpu;
 
 public unsafe class WorkerPoolTests
 {
+    private const int Rounds = 50;
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(7)]
+    [InlineData(64)]
     public void Run_must_do_every_chunk_once(int threads)
     {
         using var pool = new WorkerPool(threads);
@@ -46,6 +49,22 @@ public unsafe class WorkerPoolTests
                 pool.Run(&job, 2);
                 Assert.Equal((round, round), (counts[0], counts[1]));
             }
+        }
+    }
+
+    [Fact]
+    public void Any_number_of_threads_must_do_the_same_work()
+    {
+        // One to many more than cores; two pools at a time, as two devices in a process have them.
+        for (int threads = 1; threads <= 64; threads++)
+        {
+            using var pool = new WorkerPool(threads);
+            using var other = new WorkerPool(65 - threads);
+            Thread beside = new(() => CountRounds(other, chunks: 100));
+            beside.Start();
+            int[] counts = CountRounds(pool, chunks: 100);
+            Assert.True(beside.Join(Patience), $"{65 - threads} threads did not end");
+            Assert.Equal(Enumerable.Repeat(Rounds, 100), counts);
         }
     }
 
@@ -111,6 +130,19 @@ public unsafe class WorkerPoolTests
 
     [Fact]
     public void A_pool_of_no_threads_must_be_refused() => Assert.Throws<ArgumentOutOfRangeException>(() => new WorkerPool(0));
+
+    private static int[] CountRounds(WorkerPool pool, int chunks)
+    {
+        var counts = new int[chunks];
+        fixed (int* first = counts)
+        {
+            var job = new CountJob { Counts = first };
+            for (int round = 0; round < Rounds; round++)
+                pool.Run(&job, chunks);
+        }
+
+        return counts;
+    }
 
     private struct CountJob : IParallelJob
     {

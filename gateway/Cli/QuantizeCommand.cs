@@ -21,19 +21,15 @@ internal static class QuantizeCommand
         output.Required = true;
         Option<int?> threads = Opt.OptionalNumber("--threads", 1, 1024, "Threads that encode. Default: all cores.");
         var command = new Command("quantize", "Write a model as a GGUF file of another weight format, with its tokenizer.") { model, type, output, threads };
-        command.SetAction((result, cancellation) =>
-        {
-            Run(
-                result.GetValue(model) ?? DemoModel.Path,
-                new QuantizationOptions
-                {
-                    Type = WeightTypes.Of(result.GetValue(type)!),
-                    Output = result.GetValue(output)!,
-                    Threads = result.GetValue(threads) ?? Environment.ProcessorCount,
-                },
-                cancellation);
-            return Task.FromResult(0);
-        });
+        command.SetAction((result, cancellation) => Background.Run(() => Run(
+            result.GetValue(model) ?? DemoModel.Path,
+            new QuantizationOptions
+            {
+                Type = WeightTypes.Of(result.GetValue(type)!),
+                Output = result.GetValue(output)!,
+                Threads = result.GetValue(threads) ?? Environment.ProcessorCount,
+            },
+            cancellation)));
         return command;
     }
 

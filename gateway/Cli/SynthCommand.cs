@@ -19,7 +19,7 @@ internal static class SynthCommand
         Option<string> output = Opt.Text("--out", "", "The file or folder to write; it must not exist yet.", "PATH");
         output.Required = true;
         var command = new Command("synth", "Write a model of a real shape with seeded random weights.") { shape, layers, type, format, tokenizer, seed, output };
-        command.SetAction((result, cancellation) =>
+        command.SetAction((result, cancellation) => Background.Run(() =>
         {
             var options = new SynthesisOptions
             {
@@ -37,8 +37,7 @@ internal static class SynthCommand
                 return true;
             });
             Console.WriteLine($"wrote {options.Output}: {ByteSize.Format(SizeOf(options.Output))}");
-            return Task.FromResult(0);
-        });
+        }));
         return command;
     }
 

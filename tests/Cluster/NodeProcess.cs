@@ -33,6 +33,8 @@ internal sealed class NodeProcess : IAsyncDisposable
 
     public int Id => _process.Id;
 
+    public bool HasExited => _process.HasExited;
+
     /// <summary>Everything that it has printed.</summary>
     public string Output
     {

@@ -37,6 +37,31 @@ public sealed class QuantizeTests : IDisposable
             "Once upon a time", body.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("synth", "--shape", "llama3.2-1b", "--layers", "1", "--type", "f32")]
+    [InlineData("quantize", "--type", "q6_k")]
+    public async Task An_interrupt_must_remove_the_partial_file(params string[] arguments)
+    {
+        if (arguments[0] == "quantize")
+            arguments = [.. arguments, "--model", await SynthesizeAsync()];
+        string file = Path.Combine(_folder, "interrupted.gguf");
+        await using NodeProcess process = NodeProcess.Start([.. arguments, "--out", file]);
+        while (Directory.GetFiles(_folder, "interrupted.gguf.*").Length == 0 && !process.HasExited)
+            await Task.Yield();
+
+        Assert.Equal(130, await process.InterruptAsync());
+
+        Assert.Empty(Directory.GetFiles(_folder, "interrupted.gguf*"));
+    }
+
+    // Large enough to take seconds to encode, small enough to be written in one.
+    private async Task<string> SynthesizeAsync()
+    {
+        string file = Path.Combine(_folder, "large.gguf");
+        await RunAsync(["synth", "--shape", "llama3.2-1b", "--layers", "1", "--type", "q8_0", "--out", file]);
+        return file;
+    }
+
     private async Task<string> QuantizeAsync(string type)
     {
         string file = Path.Combine(_folder, $"{type}.gguf");

@@ -51,7 +51,7 @@ internal sealed class TcpConnection : IDisposable
         await _ending.CancelAsync();
         await Task.WhenAll(Serving());
         if (farewell is not null)
-            await SendAsync(new ServerMessage.Goodbye(farewell));
+            await SendIfTakenAsync(new ServerMessage.Goodbye(farewell));
         _outgoing.Writer.TryComplete();
         await sending;
     }
@@ -190,7 +190,7 @@ internal sealed class TcpConnection : IDisposable
             ServerMessage end = await TcpRequest.ServeAsync(_service, message, SendAsync, _logger, cancellation.Token);
             // Before the client hears of the end: it may use the number again at once.
             _requests.TryRemove(message.Request, out _);
-            await SendAsync(end);
+            await SendIfTakenAsync(end);
         }
     }
 
@@ -206,16 +206,23 @@ internal sealed class TcpConnection : IDisposable
             return [.. _serving];
     }
 
-    /// <summary>Queues a message; waits while the client does not read, and drops it when the connection is lost.</summary>
-    private async Task SendAsync(ServerMessage message)
+    /// <summary>Queues a message; waits while the client does not read.</summary>
+    /// <exception cref="OperationCanceledException">
+    /// The connection is lost. The sender must learn it here: its own cancellation follows on another thread, which may be
+    /// late, and until then it would make tokens for nobody.
+    /// </exception>
+    private async Task SendAsync(ServerMessage message) => await _outgoing.Writer.WriteAsync(message, _lost.Token);
+
+    /// <summary>Queues a message after which nothing follows; drops it when the connection is lost.</summary>
+    private async Task SendIfTakenAsync(ServerMessage message)
     {
         try
         {
-            await _outgoing.Writer.WriteAsync(message, _lost.Token);
+            await SendAsync(message);
         }
         catch (OperationCanceledException)
         {
-            // What serves the request learns it by its own cancellation.
+            // Nobody is there to be told.
         }
     }
 

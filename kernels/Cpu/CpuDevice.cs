@@ -1,3 +1,4 @@
+using Llama3Cluster.Kernels.Cpu.Panels;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
@@ -7,28 +8,35 @@ namespace Llama3Cluster.Kernels.Cpu;
 
 /// <summary>
 /// The host's processor with its vector instructions and all its cores. Weights are read from the mapped file, in the file's own
-/// format. The widest vectors that the processor has are chosen once, when the device is made.
+/// format; quantized ones that are multiplied by are also kept rearranged (see <see cref="Repack"/>). The widest vectors that the
+/// processor has are chosen once, when the device is made.
 /// </summary>
 public sealed class CpuDevice : ComputeDevice
 {
+    // Of all memory an eighth stays free of rearranged weights: KV caches and buffers come after them.
+    private const int SpareFraction = 8;
+
     private readonly WorkerPool _pool;
     private readonly CpuKernels _kernels;
+    private readonly Repack _repack;
 
     /// <summary>Starts the device's threads.</summary>
     /// <param name="threads">Threads that compute, the calling one included; 0 for one a core.</param>
-    public CpuDevice(int threads = 0)
-        : this(threads, SimdPaths.Best)
+    /// <param name="repack">Whether memory is spent on rearranged weights.</param>
+    public CpuDevice(int threads = 0, Repack repack = Repack.Auto)
+        : this(threads, SimdPaths.Best, repack)
     {
     }
 
     /// <summary>A device with a vector width of the caller's choice.</summary>
-    internal CpuDevice(int threads, SimdPath path)
+    internal CpuDevice(int threads, SimdPath path, Repack repack = Repack.Auto)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
         if (!SimdPaths.IsSupported(path))
             throw new PlatformNotSupportedException($"this processor has no {SimdPaths.NameOf(path)}");
         _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads);
         _kernels = CpuKernels.Create(path, _pool);
+        _repack = repack;
         Name = $"cpu ({SimdPaths.NameOf(path)}, {_pool.Threads} {(_pool.Threads == 1 ? "thread" : "threads")})";
     }
 
@@ -36,10 +44,16 @@ public sealed class CpuDevice : ComputeDevice
     public override string Name { get; }
 
     /// <inheritdoc/>
-    public override long MemoryBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+    public override long MemoryBytes => HostMemory.Total;
 
     /// <inheritdoc/>
-    public override WeightMatrix LoadMatrix(TensorData data) => new HostMatrix(data);
+    public override WeightMatrix LoadMatrix(TensorData data, WeightUse use = WeightUse.LookupAndProduct)
+    {
+        var matrix = new CpuMatrix(data);
+        if (use.HasFlag(WeightUse.Product) && PanelFormats.Has(data.Format) && MaySpend(PanelFormats.BytesOf(data)))
+            matrix.Pack(_pool);
+        return matrix;
+    }
 
     /// <inheritdoc/>
     public override DeviceTensor LoadVector(TensorData data)
@@ -63,7 +77,7 @@ public sealed class CpuDevice : ComputeDevice
     {
         RaggedBatch rows = Rows(batch);
         OperationChecks.Embed(table, rows.Tokens.AsSpan(0, rows.RowCount), output);
-        _kernels.Embed(((HostMatrix)table).Data, rows, (HostTensor)output);
+        _kernels.Embed(((CpuMatrix)table).Data, rows, (HostTensor)output);
     }
 
     /// <inheritdoc/>
@@ -77,7 +91,15 @@ public sealed class CpuDevice : ComputeDevice
     public override void Linear(WeightMatrix weights, DeviceTensor input, int rows, DeviceTensor output)
     {
         OperationChecks.Linear(weights, input, rows, output);
-        _kernels.Linear(((HostMatrix)weights).Data, (HostTensor)input, rows, (HostTensor)output);
+        _kernels.Linear([new LinearTarget(weights, output)], (HostTensor)input, rows);
+    }
+
+    /// <inheritdoc/>
+    public override void Linear(ReadOnlySpan<LinearTarget> targets, DeviceTensor input, int rows)
+    {
+        foreach (ref readonly LinearTarget target in targets)
+            OperationChecks.Linear(target.Weights, input, rows, target.Output);
+        _kernels.Linear(targets, (HostTensor)input, rows);
     }
 
     /// <inheritdoc/>
@@ -147,6 +169,13 @@ public sealed class CpuDevice : ComputeDevice
 
         base.Dispose(disposing);
     }
+
+    private bool MaySpend(long bytes) => _repack switch
+    {
+        Repack.On => true,
+        Repack.Off => false,
+        _ => bytes <= HostMemory.Available - (HostMemory.Total / SpareFraction),
+    };
 
     private static RaggedBatch Rows(DeviceBatch batch) => ((HostBatch)batch).Batch;
 }

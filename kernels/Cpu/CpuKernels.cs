@@ -24,7 +24,7 @@ internal abstract class CpuKernels : IDisposable
 
     public abstract void RmsNorm(HostTensor input, HostTensor gain, float epsilon, int rows, HostTensor output);
 
-    public abstract void Linear(TensorData weights, HostTensor input, int rows, HostTensor output);
+    public abstract void Linear(ReadOnlySpan<LinearTarget> targets, HostTensor input, int rows);
 
     public abstract void RopeAngles(HostTensor frequencies, RaggedBatch batch, HostTensor angles);
 
@@ -84,8 +84,8 @@ internal sealed unsafe class CpuKernels<TS, TV>(WorkerPool pool) : CpuKernels
         Run(&job, rows, rows * (long)input.Columns);
     }
 
-    public override void Linear(TensorData weights, HostTensor input, int rows, HostTensor output) =>
-        _linear.Run(weights, input.Data, rows, output.Data);
+    public override void Linear(ReadOnlySpan<LinearTarget> targets, HostTensor input, int rows) =>
+        _linear.Run(targets, input.Data, rows);
 
     public override void RopeAngles(HostTensor frequencies, RaggedBatch batch, HostTensor angles)
     {

@@ -1,12 +1,14 @@
 using System.Runtime.CompilerServices;
 using Llama3Cluster.Kernels.Cpu.Jobs;
-using Llama3Cluster.Kernels.Cpu.Quantized;
+using Llama3Cluster.Kernels.Cpu.Panels;
 using Llama3Cluster.Kernels.Cpu.Simd;
+using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
+using Llama3Cluster.Kernels.Host;
 
 namespace Llama3Cluster.Kernels.Cpu;
 
-/// <summary>Cuts a matrix product into chunks of outputs and holds the memory for it.</summary>
+/// <summary>Cuts matrix products into chunks of outputs and holds the memory for them.</summary>
 internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
     where TS : struct, ILanes<TV>
     where TV : unmanaged
@@ -19,20 +21,28 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
 
     private readonly Scratch _padded = new();
     private readonly Scratch _panels = new();
-    private readonly Scratch _words = new();
+    private readonly Scratch _activations = new();
     private readonly Scratch _scales = new();
 
-    /// <summary>y = x weights^T with x [rows, columns] and y [rows, outputs].</summary>
-    public void Run(TensorData weights, float* x, int rows, float* y)
+    /// <summary>y = x weights^T for each target, with x [rows, columns] and y [rows, outputs].</summary>
+    public void Run(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
     {
         if (rows == 0)
             return;
-        int threads = (long)weights.Rows * weights.Columns * rows < LeastForkedProducts ? 1 : pool.Threads;
-        int perChunk = RoundUp(weights.Rows, threads == 1 ? 1 : threads * ChunksPerThread);
-        if (WordLinearJob<TS, TV>.Takes(weights.Format))
-            RunInWords(weights, x, rows, y, perChunk);
-        else
-            RunInFloats(weights, x, rows, y, perChunk);
+        WeightFormat format = targets[0].Weights.Format;
+        if (PanelFormats.Has(format) && targets.Length <= PanelTargets.Length && AllAre(targets, format))
+        {
+            RunInPanels(targets, x, rows);
+            return;
+        }
+
+        foreach (ref readonly LinearTarget target in targets)
+        {
+            if (PanelFormats.Has(target.Weights.Format))
+                RunInPanels(new ReadOnlySpan<LinearTarget>(in target), x, rows);
+            else
+                RunInFloats(((CpuMatrix)target.Weights).Data, x, rows, ((HostTensor)target.Output).Data);
+        }
     }
 
     /// <inheritdoc/>
@@ -40,21 +50,28 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
     {
         _padded.Dispose();
         _panels.Dispose();
-        _words.Dispose();
+        _activations.Dispose();
         _scales.Dispose();
     }
 
-    // Outputs of a chunk: whole tiles.
-    private static int RoundUp(int outputs, int chunks)
+    private static bool AllAre(ReadOnlySpan<LinearTarget> targets, WeightFormat format)
     {
-        int tiles = (outputs + DotTile<TS, TV>.Outputs - 1) / DotTile<TS, TV>.Outputs;
-        return (tiles + chunks - 1) / chunks * DotTile<TS, TV>.Outputs;
+        foreach (ref readonly LinearTarget target in targets)
+        {
+            if (target.Weights.Format != format)
+                return false;
+        }
+
+        return true;
     }
 
-    private static int Chunks(TensorData weights, int perChunk) => (weights.Rows + perChunk - 1) / perChunk;
+    private int ChunksFor(long products) => products < LeastForkedProducts ? 1 : pool.Threads == 1 ? 1 : pool.Threads * ChunksPerThread;
 
-    private void RunInFloats(TensorData weights, float* x, int rows, float* y, int perChunk)
+    private void RunInFloats(TensorData weights, float* x, int rows, float* y)
     {
+        int tiles = (weights.Rows + DotTile<TS, TV>.Outputs - 1) / DotTile<TS, TV>.Outputs;
+        int chunks = ChunksFor((long)weights.Rows * weights.Columns * rows);
+        int perChunk = (tiles + chunks - 1) / chunks * DotTile<TS, TV>.Outputs;
         var job = new LinearJob<TS, TV>
         {
             Weights = weights,
@@ -64,30 +81,95 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
             OutputsPerChunk = perChunk,
             Panels = _panels.Take(pool.Threads * LinearJob<TS, TV>.PanelBytes(weights.Columns)),
         };
-        pool.Run(&job, Chunks(weights, perChunk));
+        pool.Run(&job, (weights.Rows + perChunk - 1) / perChunk);
     }
 
-    private void RunInWords(TensorData weights, float* x, int rows, float* y, int perChunk)
+    private void RunInPanels(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
     {
-        var activations = new ActivationRows<TS, TV>
+        switch (targets[0].Weights.Format)
+        {
+            case WeightFormat.Q8_0:
+                RunByWords(targets, x, rows);
+                break;
+            case WeightFormat.Q4_0:
+                RunByBytes<PanelQ4>(targets, x, rows);
+                break;
+            case WeightFormat.Q4_K:
+                RunByBytes<PanelQ4K>(targets, x, rows);
+                break;
+            case WeightFormat.Q5_K:
+                RunByBytes<PanelQ5K>(targets, x, rows);
+                break;
+            case WeightFormat.Q6_K:
+                RunByBytes<PanelQ6K>(targets, x, rows);
+                break;
+            default:
+                throw PanelFormats.Unknown(targets[0].Weights.Format);
+        }
+    }
+
+    private void RunByBytes<TF>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+        where TF : struct, IBytePanelFormat
+    {
+        int columns = targets[0].Weights.Columns;
+        var activations = new ByteActivations
         {
             Source = x,
-            Columns = weights.Columns,
-            Words = (float*)_words.Take(rows * ActivationRows<TS, TV>.RowFloats(weights.Columns) * sizeof(float)),
+            Columns = columns,
+            Rows = _activations.Take(rows * ByteActivations.RowBytes(columns)),
+            Offset = TF.Offset,
+        };
+        pool.Run(&activations, rows);
+        RunTiles<TF, ByteTile<TS, TV, TF>>(targets, activations.Rows, null, rows);
+    }
+
+    private void RunByWords(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+    {
+        int columns = targets[0].Weights.Columns;
+        var activations = new WordActivations
+        {
+            Source = x,
+            Columns = columns,
+            Rows = _activations.Take(rows * WordActivations.RowBytes(columns)),
             Scales = (float*)_scales.Take((long)rows * sizeof(float)),
         };
         pool.Run(&activations, rows);
-        var job = new WordLinearJob<TS, TV>
+        RunTiles<PanelQ8, WordTile<TS, TV>>(targets, activations.Rows, activations.Scales, rows);
+    }
+
+    private void RunTiles<TF, TT>(ReadOnlySpan<LinearTarget> targets, byte* activations, float* rowScales, int rows)
+        where TF : struct, IPanelFormat
+        where TT : struct, IPanelTile
+    {
+        var job = new PanelJob<TS, TV, TF, TT>
         {
-            Weights = weights,
-            Words = activations.Words,
-            Scales = activations.Scales,
+            TargetCount = targets.Length,
+            Blocks = targets[0].Weights.Columns / Panel.BlockColumns,
+            X = activations,
             Rows = rows,
-            Y = y,
-            OutputsPerChunk = perChunk,
-            Panels = _panels.Take(pool.Threads * WordLinearJob<TS, TV>.PanelBytes(weights.Columns)),
+            RowScales = rowScales,
         };
-        pool.Run(&job, Chunks(weights, perChunk));
+        bool keepsAll = true;
+        for (int i = 0; i < targets.Length; i++)
+        {
+            var matrix = (CpuMatrix)targets[i].Weights;
+            job.Targets[i] = new PanelTarget
+            {
+                Matrix = (byte*)matrix.Data.Address,
+                RowBytes = matrix.Data.RowBytes,
+                Outputs = matrix.Rows,
+                Panels = matrix.Panels,
+                Y = ((HostTensor)targets[i].Output).Data,
+                FirstPanel = job.PanelCount,
+            };
+            job.PanelCount += Panel.CountOf(matrix.Rows);
+            keepsAll &= matrix.Panels != null;
+        }
+
+        int chunks = ChunksFor((long)job.PanelCount * Panel.Outputs * targets[0].Weights.Columns * rows);
+        job.PanelsPerChunk = (job.PanelCount + chunks - 1) / chunks;
+        job.Scratches = keepsAll ? null : _panels.Take(pool.Threads * job.ScratchBytes);
+        pool.Run(&job, (job.PanelCount + job.PanelsPerChunk - 1) / job.PanelsPerChunk);
     }
 
     private float* Pad(float* x, int rows, int columns)

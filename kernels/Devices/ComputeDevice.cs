@@ -20,8 +20,10 @@ public abstract class ComputeDevice : IDisposable
     /// <summary>Bytes of memory that slices on this device may use.</summary>
     public abstract long MemoryBytes { get; }
 
-    /// <summary>Makes a weight matrix usable by <see cref="Linear"/> and <see cref="Embed"/>. The mapped file must outlive it.</summary>
-    public abstract WeightMatrix LoadMatrix(TensorData data);
+    /// <summary>Makes a weight matrix usable. The mapped file must outlive it.</summary>
+    /// <param name="data">The matrix in the file.</param>
+    /// <param name="use">Which operations will read it.</param>
+    public abstract WeightMatrix LoadMatrix(TensorData data, WeightUse use = WeightUse.LookupAndProduct);
 
     /// <summary>Loads a vector of weights as float32 [1, columns], whatever its format.</summary>
     public abstract DeviceTensor LoadVector(TensorData data);
@@ -43,6 +45,16 @@ public abstract class ComputeDevice : IDisposable
 
     /// <summary><c>output[r, o] = sum_i weights[o, i] * input[r, i]</c> for the first <paramref name="rows"/> rows.</summary>
     public abstract void Linear(WeightMatrix weights, DeviceTensor input, int rows, DeviceTensor output);
+
+    /// <summary>
+    /// Several products with the same input, such as queries, keys and values: the same results as one after the other, bit for bit, for
+    /// less work on the input.
+    /// </summary>
+    public virtual void Linear(ReadOnlySpan<LinearTarget> targets, DeviceTensor input, int rows)
+    {
+        foreach (LinearTarget target in targets)
+            Linear(target.Weights, input, rows, target.Output);
+    }
 
     /// <summary>
     /// The rotations of this batch's positions: <c>angles[r] = (cos(p f_0) … cos(p f_(d/2-1)), sin(p f_0) …)</c> with p the position

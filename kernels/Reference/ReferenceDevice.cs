@@ -17,7 +17,7 @@ public sealed unsafe class ReferenceDevice : ComputeDevice
     public override long MemoryBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 
     /// <inheritdoc/>
-    public override WeightMatrix LoadMatrix(TensorData data) => new HostMatrix(data);
+    public override WeightMatrix LoadMatrix(TensorData data, WeightUse use = WeightUse.LookupAndProduct) => new HostMatrix(data);
 
     /// <inheritdoc/>
     public override DeviceTensor LoadVector(TensorData data)

@@ -14,7 +14,7 @@ internal sealed record LayerWeights(
     public static LayerWeights Load(ModelFile file, ComputeDevice device, int layer)
     {
         DeviceTensor Vector(TensorRole role) => device.LoadVector(file.Tensor(role, layer));
-        WeightMatrix Matrix(TensorRole role) => device.LoadMatrix(file.Tensor(role, layer));
+        WeightMatrix Matrix(TensorRole role) => device.LoadMatrix(file.Tensor(role, layer), WeightUse.Product);
         return new LayerWeights(
             Vector(TensorRole.AttentionNorm), Matrix(TensorRole.Query), Matrix(TensorRole.Key), Matrix(TensorRole.Value),
             Matrix(TensorRole.AttentionOutput), Vector(TensorRole.FeedForwardNorm), Matrix(TensorRole.Gate), Matrix(TensorRole.Up),

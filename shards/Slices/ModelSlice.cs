@@ -45,9 +45,10 @@ public sealed class ModelSlice : IDisposable
             void Report(long bytes) => progress?.Report(new LoadProgress(loaded += bytes, WeightBytes));
 
             TensorData head = file.Tensor(TensorRole.OutputHead), embedding = file.Tensor(TensorRole.TokenEmbedding);
+            bool shared = range.HasEmbedding && range.HasHead && head.Address == embedding.Address;
             if (range.HasEmbedding)
             {
-                _embedding = Own(device.LoadMatrix(embedding));
+                _embedding = Own(device.LoadMatrix(embedding, shared ? WeightUse.LookupAndProduct : WeightUse.Lookup));
                 Report(embedding.ByteCount);
             }
 
@@ -61,8 +62,7 @@ public sealed class ModelSlice : IDisposable
             if (range.HasHead)
             {
                 _outputNorm = Own(device.LoadVector(file.Tensor(TensorRole.OutputNorm)));
-                bool shared = _embedding is not null && head.Address == embedding.Address;
-                _head = shared ? _embedding : Own(device.LoadMatrix(head));
+                _head = shared ? _embedding : Own(device.LoadMatrix(head, WeightUse.Product));
                 _logitRows = Own(device.Allocate(options.MaxLogitRows, _config.HiddenSize));
                 _logits = Own(device.Allocate(options.MaxLogitRows, _config.VocabularySize));
                 Report(WeightBytes - loaded);
@@ -176,9 +176,7 @@ public sealed class ModelSlice : IDisposable
     {
         int rows = _batch.RowCount;
         _device.RmsNorm(_hidden, w.AttentionNorm, _config.RmsNormEpsilon, rows, b.Normed);
-        _device.Linear(w.Query, b.Normed, rows, b.Query);
-        _device.Linear(w.Key, b.Normed, rows, b.Key);
-        _device.Linear(w.Value, b.Normed, rows, b.Value);
+        _device.Linear([new(w.Query, b.Query), new(w.Key, b.Key), new(w.Value, b.Value)], b.Normed, rows);
         _device.RopeAndAppendKv(b.Query, b.Key, b.Value, b.Angles, _pairing, Kv.Cache!, layer, _batch);
         _device.PagedAttention(b.Query, Kv.Cache!, layer, _batch, b.Attended);
         _device.Linear(w.AttentionOutput, b.Attended, rows, b.Normed);
@@ -190,8 +188,7 @@ public sealed class ModelSlice : IDisposable
     {
         int rows = _batch.RowCount;
         _device.RmsNorm(_hidden, w.FeedForwardNorm, _config.RmsNormEpsilon, rows, b.Normed);
-        _device.Linear(w.Gate, b.Normed, rows, b.Gate);
-        _device.Linear(w.Up, b.Normed, rows, b.Up);
+        _device.Linear([new(w.Gate, b.Gate), new(w.Up, b.Up)], b.Normed, rows);
         _device.SwiGlu(b.Gate, b.Up, rows, b.Gate);
         _device.Linear(w.Down, b.Gate, rows, b.Normed);
         _device.Add(_hidden, b.Normed, rows);

@@ -5,7 +5,7 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 /// and compiled for every width. Loads take any address: weights in files are not aligned to vectors.
 /// </summary>
 /// <typeparam name="TV">The vector type.</typeparam>
-internal unsafe interface ILanes<TV> : IWordLanes<TV>, IAttentionLanes<TV>
+internal unsafe interface ILanes<TV> : IPackedLanes<TV>, IAttentionLanes<TV>
     where TV : unmanaged
 {
     /// <summary>Lanes of a vector.</summary>

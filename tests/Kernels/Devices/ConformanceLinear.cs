@@ -143,9 +143,14 @@ public class ConformanceLinear
         _ => [256, 768],
     };
 
-    // By quantized weights, activations count in 32767 steps of the row's largest; the quotient may have been rounded across the half.
-    private static double HalfStepOf(WeightFormat format) =>
-        format.ElementsPerBlock() > 1 ? 0.505 / short.MaxValue : 0;
+    // By quantized weights, activations count in whole steps: by weights of eight bits in 32767 steps of the row's largest, by smaller
+    // ones in 127 steps of the largest of sixteen. The quotient may have been rounded across the half.
+    private static double HalfStepOf(WeightFormat format) => format switch
+    {
+        WeightFormat.Q8_0 => 0.505 / short.MaxValue,
+        _ when format.ElementsPerBlock() > 1 => 0.505 / sbyte.MaxValue,
+        _ => 0,
+    };
 
     private static void CheckLinear(ComputeDevice device, WeightFormat format, int outputs, int columns, int rows, int offset = 2)
     {

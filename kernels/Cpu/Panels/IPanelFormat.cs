@@ -1,0 +1,76 @@
+using Llama3Cluster.Kernels.Cpu.Simd;
+
+namespace Llama3Cluster.Kernels.Cpu.Panels;
+
+/// <summary>How many rows and columns of a quantized matrix lie together in a panel.</summary>
+internal static class Panel
+{
+    /// <summary>Weight rows of a panel: one a lane of the widest vectors. Narrower vectors take a panel in parts.</summary>
+    public const int Outputs = 16;
+
+    /// <summary>Columns that go through the multiply-adds together.</summary>
+    public const int BlockColumns = 32;
+
+    /// <summary>Columns that share one scale of the activations.</summary>
+    public const int HalfColumns = 16;
+
+    /// <summary>Bytes of one vector of the widest kind.</summary>
+    public const int VectorBytes = 64;
+
+    /// <summary>Panels of so many outputs; the last may be partly empty.</summary>
+    public static int CountOf(int outputs) => (outputs + Outputs - 1) / Outputs;
+}
+
+/// <summary>
+/// A weight format rearranged for the registers: 16 rows side by side, so that a vector holds four neighbouring columns of each row in a
+/// 32-bit lane, a dot product never leaves its lane, and 16 results come out at once. The numbers are those of the file, bit for bit.
+/// A panel has its scales first and then its codes, both block after block of 32 columns.
+/// </summary>
+internal unsafe interface IPanelFormat
+{
+    /// <summary>Blocks of a span: what shares the leading part of the scales.</summary>
+    static abstract int SpanBlocks { get; }
+
+    /// <summary>Bytes of a span's scales.</summary>
+    static abstract int SpanScaleBytes { get; }
+
+    /// <summary>Bytes of a block's codes.</summary>
+    static abstract int BlockCodeBytes { get; }
+
+    /// <summary>Rearranges one block of 16 rows.</summary>
+    /// <param name="rows">Where the 16 rows begin in the file.</param>
+    /// <param name="block">The block's number in its row.</param>
+    /// <param name="scales">Where the scales of the block's span go.</param>
+    /// <param name="codes">Where the block's codes go.</param>
+    static abstract void Pack(byte** rows, int block, byte* scales, byte* codes);
+}
+
+/// <summary>A panel format whose codes are unsigned bytes once unpacked: they meet activations of 8 bits.</summary>
+internal unsafe interface IBytePanelFormat : IPanelFormat
+{
+    /// <summary>Whether codes go beyond 31, so that four products no longer fit 16 bits.</summary>
+    static abstract bool IsWide { get; }
+
+    /// <summary>What makes up for the codes having no sign.</summary>
+    static abstract CodeOffset Offset { get; }
+
+    /// <summary>The factors of a block's two halves (the second means nothing unless halves have their own) and the minima, if there are any.</summary>
+    static abstract void LoadScales<TS, TV>(byte* scales, int block, int lane, out TV first, out TV second, out TV min)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged;
+
+    /// <summary>A block's codes, four columns a vector.</summary>
+    static abstract void LoadCodes<TS, TV>(
+        byte* codes, int lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged;
+}
+
+/// <summary>
+/// How a weight follows from its code. With w = scale (code - offset) the products hold offset sum(x) too much, which depends on the
+/// activations alone and is therefore kept with them.
+/// </summary>
+/// <param name="Factor">What the sum of a block's activations is multiplied by.</param>
+/// <param name="IsMin">Whether the multiple belongs to the weights' minima and not to the products.</param>
+/// <param name="IsPerHalf">Whether each half of a block has a scale, and so a sum, of its own.</param>
+internal readonly record struct CodeOffset(float Factor, bool IsMin, bool IsPerHalf);

@@ -116,8 +116,10 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
         {
             Source = x,
             Columns = columns,
+            RowCount = rows,
             Rows = _activations.Take(rows * ByteActivations.RowBytes(columns)),
-            Offset = TF.Offset,
+            SumFactor = TF.SumFactor,
+            IsPerHalf = TF.IsPerHalf,
         };
         pool.Run(&activations, rows);
         RunTiles<TF, ByteTile<TS, TV, TF>>(targets, activations.Rows, null, rows);
@@ -130,6 +132,7 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
         {
             Source = x,
             Columns = columns,
+            RowCount = rows,
             Rows = _activations.Take(rows * WordActivations.RowBytes(columns)),
             Scales = (float*)_scales.Take((long)rows * sizeof(float)),
         };

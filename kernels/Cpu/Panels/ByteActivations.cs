@@ -6,7 +6,8 @@ namespace Llama3Cluster.Kernels.Cpu.Panels;
 /// <summary>
 /// Activations of 8 bits with a scale for each 16 columns, for weights of at most six bits: half a step is 1/254 of the largest of
 /// sixteen, well below what such weights have lost. In memory, per block of 32 columns: the 32 signed bytes, the two scales, and two
-/// correcting sums (see <see cref="CodeOffset"/>), the first for the whole block unless each half has its own. A chunk is a row.
+/// correcting sums, the first for the whole block unless each half has its own. Rows alternate as
+/// <see cref="RowTile"/> says. A chunk is a row.
 /// </summary>
 internal unsafe struct ByteActivations : IParallelJob
 {
@@ -23,8 +24,14 @@ internal unsafe struct ByteActivations : IParallelJob
 
     public float* Source;
     public int Columns;
+    public int RowCount;
     public byte* Rows;
-    public CodeOffset Offset;
+
+    /// <summary>See <see cref="IBytePanelFormat.SumFactor"/>.</summary>
+    public float SumFactor;
+
+    /// <summary>See <see cref="IBytePanelFormat.IsPerHalf"/>.</summary>
+    public bool IsPerHalf;
 
     /// <summary>Bytes that a row takes.</summary>
     public static long RowBytes(int columns) => (long)(columns / Panel.BlockColumns) * BlockBytes;
@@ -33,14 +40,16 @@ internal unsafe struct ByteActivations : IParallelJob
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(int chunk, int worker)
     {
+        RowTile tile = RowTile.Of(chunk, RowCount);
         float* source = Source + (chunk * (long)Columns), end = source + Columns;
-        for (byte* block = Rows + (chunk * RowBytes(Columns)); source < end; source += Panel.BlockColumns, block += BlockBytes)
+        byte* block = Rows + (tile.First * RowBytes(Columns)) + ((chunk - tile.First) * BlockBytes);
+        for (; source < end; source += Panel.BlockColumns, block += tile.Rows * BlockBytes)
         {
             var scales = (float*)(block + ScalesAt);
             var sums = (float*)(block + SumsAt);
-            sums[0] = Quantize(source, (sbyte*)block, scales) * Offset.Factor;
-            sums[1] = Quantize(source + Panel.HalfColumns, (sbyte*)block + Panel.HalfColumns, scales + 1) * Offset.Factor;
-            if (!Offset.IsPerHalf)
+            sums[0] = Quantize(source, (sbyte*)block, scales) * SumFactor;
+            sums[1] = Quantize(source + Panel.HalfColumns, (sbyte*)block + Panel.HalfColumns, scales + 1) * SumFactor;
+            if (!IsPerHalf)
                 sums[0] += sums[1];
         }
     }

@@ -18,14 +18,21 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void One(byte* scales, byte* codes, int blocks, int lane, byte* x, float* y, bool resumes)
+    public static void One(byte* span, int blocks, int lane, byte* x, float* y, bool resumes)
     {
         TV a0 = Begin(y, resumes);
-        for (int block = 0; block < blocks; block++, codes += TF.BlockCodeBytes, x += ByteActivations.BlockBytes)
+        int spanBytes = PanelPacker<TF>.SpanBytes;
+        for (; blocks > 0; blocks -= TF.SpanBlocks, span += spanBytes)
         {
-            TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
-            TF.LoadScales<TS, TV>(scales, block, lane, out TV s0, out TV s1, out TV min);
-            a0 = Add(a0, x, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            byte* codes = span + TF.SpanScaleBytes;
+            CachePrefetch.Beyond(span, TF.SpanScaleBytes);
+            for (int i = 0; i < Math.Min(blocks, TF.SpanBlocks); i++, codes += TF.BlockCodeBytes, x += ByteActivations.BlockBytes)
+            {
+                CachePrefetch.Beyond(codes, TF.BlockCodeBytes);
+                TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
+                TF.LoadScales<TS, TV>(span, i, lane, out TV s0, out TV s1, out TV min);
+                a0 = Add(a0, x, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            }
         }
 
         TS.Store(y, a0);
@@ -33,15 +40,22 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Two(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes)
+    public static void Two(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes);
-        for (int block = 0; block < blocks; block++, codes += TF.BlockCodeBytes, x += ByteActivations.BlockBytes)
+        int spanBytes = PanelPacker<TF>.SpanBytes;
+        for (; blocks > 0; blocks -= TF.SpanBlocks, span += spanBytes)
         {
-            TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
-            TF.LoadScales<TS, TV>(scales, block, lane, out TV s0, out TV s1, out TV min);
-            a0 = Add(a0, x, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a1 = Add(a1, x + xStride, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            byte* codes = span + TF.SpanScaleBytes;
+            CachePrefetch.Beyond(span, TF.SpanScaleBytes);
+            for (int i = 0; i < Math.Min(blocks, TF.SpanBlocks); i++, codes += TF.BlockCodeBytes, x += 2 * ByteActivations.BlockBytes)
+            {
+                CachePrefetch.Beyond(codes, TF.BlockCodeBytes);
+                TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
+                TF.LoadScales<TS, TV>(span, i, lane, out TV s0, out TV s1, out TV min);
+                a0 = Add(a0, x, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a1 = Add(a1, x + ByteActivations.BlockBytes, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            }
         }
 
         TS.Store(y, a0);
@@ -50,20 +64,25 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Four(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes)
+    public static void Four(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
-        byte* x1 = x + xStride, x2 = x1 + xStride, x3 = x2 + xStride;
         float* y1 = y + yStride, y2 = y1 + yStride, y3 = y2 + yStride;
         TV a0 = Begin(y, resumes), a1 = Begin(y1, resumes), a2 = Begin(y2, resumes), a3 = Begin(y3, resumes);
-        long at = 0;
-        for (int block = 0; block < blocks; block++, codes += TF.BlockCodeBytes, at += ByteActivations.BlockBytes)
+        int spanBytes = PanelPacker<TF>.SpanBytes;
+        for (; blocks > 0; blocks -= TF.SpanBlocks, span += spanBytes)
         {
-            TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
-            TF.LoadScales<TS, TV>(scales, block, lane, out TV s0, out TV s1, out TV min);
-            a0 = Add(a0, x + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a1 = Add(a1, x1 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a2 = Add(a2, x2 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a3 = Add(a3, x3 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            byte* codes = span + TF.SpanScaleBytes;
+            CachePrefetch.Beyond(span, TF.SpanScaleBytes);
+            for (int i = 0; i < Math.Min(blocks, TF.SpanBlocks); i++, codes += TF.BlockCodeBytes, x += 4 * ByteActivations.BlockBytes)
+            {
+                CachePrefetch.Beyond(codes, TF.BlockCodeBytes);
+                TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
+                TF.LoadScales<TS, TV>(span, i, lane, out TV s0, out TV s1, out TV min);
+                a0 = Add(a0, x, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a1 = Add(a1, x + ByteActivations.BlockBytes, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a2 = Add(a2, x + (2 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a3 = Add(a3, x + (3 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            }
         }
 
         TS.Store(y, a0);
@@ -74,25 +93,30 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Eight(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes)
+    public static void Eight(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
-        byte* x1 = x + xStride, x2 = x1 + xStride, x3 = x2 + xStride, x4 = x3 + xStride, x5 = x4 + xStride, x6 = x5 + xStride, x7 = x6 + xStride;
         float* y4 = y + (4 * yStride);
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes), a2 = Begin(y + (2 * yStride), resumes), a3 = Begin(y + (3 * yStride), resumes);
         TV a4 = Begin(y4, resumes), a5 = Begin(y4 + yStride, resumes), a6 = Begin(y4 + (2 * yStride), resumes), a7 = Begin(y4 + (3 * yStride), resumes);
-        long at = 0;
-        for (int block = 0; block < blocks; block++, codes += TF.BlockCodeBytes, at += ByteActivations.BlockBytes)
+        int spanBytes = PanelPacker<TF>.SpanBytes;
+        for (; blocks > 0; blocks -= TF.SpanBlocks, span += spanBytes)
         {
-            TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
-            TF.LoadScales<TS, TV>(scales, block, lane, out TV s0, out TV s1, out TV min);
-            a0 = Add(a0, x + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a1 = Add(a1, x1 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a2 = Add(a2, x2 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a3 = Add(a3, x3 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a4 = Add(a4, x4 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a5 = Add(a5, x5 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a6 = Add(a6, x6 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
-            a7 = Add(a7, x7 + at, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            byte* codes = span + TF.SpanScaleBytes;
+            CachePrefetch.Beyond(span, TF.SpanScaleBytes);
+            for (int i = 0; i < Math.Min(blocks, TF.SpanBlocks); i++, codes += TF.BlockCodeBytes, x += 8 * ByteActivations.BlockBytes)
+            {
+                CachePrefetch.Beyond(codes, TF.BlockCodeBytes);
+                TF.LoadCodes<TS, TV>(codes, lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7);
+                TF.LoadScales<TS, TV>(span, i, lane, out TV s0, out TV s1, out TV min);
+                a0 = Add(a0, x, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a1 = Add(a1, x + ByteActivations.BlockBytes, s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a2 = Add(a2, x + (2 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a3 = Add(a3, x + (3 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a4 = Add(a4, x + (4 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a5 = Add(a5, x + (5 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a6 = Add(a6, x + (6 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+                a7 = Add(a7, x + (7 * ByteActivations.BlockBytes), s0, s1, min, w0, w1, w2, w3, w4, w5, w6, w7);
+            }
         }
 
         TS.Store(y, a0);
@@ -114,14 +138,15 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
     {
         var scales = (float*)(x + ByteActivations.ScalesAt);
         var sums = (float*)(x + ByteActivations.SumsAt);
-        TV first = Dot(w0, w1, w2, w3, x), second = Dot(w4, w5, w6, w7, x + Panel.HalfColumns);
-        if (TF.Offset.IsPerHalf)
+        TV first = TF.IsWide ? TS.DotWideBytes(w0, w1, w2, w3, x) : TS.DotBytes(w0, w1, w2, w3, x);
+        TV second = TF.IsWide ? TS.DotWideBytes(w4, w5, w6, w7, x + Panel.HalfColumns) : TS.DotBytes(w4, w5, w6, w7, x + Panel.HalfColumns);
+        if (TF.IsPerHalf)
         {
             sum = TS.MultiplyAdd(TS.MultiplyAdd(first, TS.Splat(scales[0]), TS.Splat(sums[0])), s0, sum);
             return TS.MultiplyAdd(TS.MultiplyAdd(second, TS.Splat(scales[1]), TS.Splat(sums[1])), s1, sum);
         }
 
-        if (TF.Offset.IsMin)
+        if (TF.HasMin)
         {
             first = TS.Multiply(first, TS.Splat(scales[0]));
             sum = TS.MultiplyAdd(min, TS.Splat(sums[0]), sum);
@@ -133,8 +158,4 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
 
         return TS.MultiplyAdd(TS.MultiplyAdd(second, TS.Splat(scales[1]), first), s0, sum);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TV Dot(TV w0, TV w1, TV w2, TV w3, byte* x) =>
-        TS.IntegersToFloat(TF.IsWide ? TS.DotWideBytes(w0, w1, w2, w3, x) : TS.DotBytes(w0, w1, w2, w3, x));
 }

@@ -24,14 +24,14 @@ internal static class Panel
 /// <summary>
 /// A weight format rearranged for the registers: 16 rows side by side, so that a vector holds four neighbouring columns of each row in a
 /// 32-bit lane, a dot product never leaves its lane, and 16 results come out at once. The numbers are those of the file, bit for bit.
-/// A panel has its scales first and then its codes, both block after block of 32 columns.
+/// A panel is read from end to end: span after span of a few blocks of 32 columns, of each first the scales and then the codes.
 /// </summary>
 internal unsafe interface IPanelFormat
 {
-    /// <summary>Blocks of a span: what shares the leading part of the scales.</summary>
+    /// <summary>Blocks of a span: what shares leading scales, or as many as fill a cache line with theirs.</summary>
     static abstract int SpanBlocks { get; }
 
-    /// <summary>Bytes of a span's scales.</summary>
+    /// <summary>Bytes of a span's scales: whole cache lines.</summary>
     static abstract int SpanScaleBytes { get; }
 
     /// <summary>Bytes of a block's codes.</summary>
@@ -40,9 +40,9 @@ internal unsafe interface IPanelFormat
     /// <summary>Rearranges one block of 16 rows.</summary>
     /// <param name="rows">Where the 16 rows begin in the file.</param>
     /// <param name="block">The block's number in its row.</param>
-    /// <param name="scales">Where the scales of the block's span go.</param>
+    /// <param name="span">Where the block's span begins.</param>
     /// <param name="codes">Where the block's codes go.</param>
-    static abstract void Pack(byte** rows, int block, byte* scales, byte* codes);
+    static abstract void Pack(byte** rows, int block, byte* span, byte* codes);
 }
 
 /// <summary>A panel format whose codes are unsigned bytes once unpacked: they meet activations of 8 bits.</summary>
@@ -51,11 +51,23 @@ internal unsafe interface IBytePanelFormat : IPanelFormat
     /// <summary>Whether codes go beyond 31, so that four products no longer fit 16 bits.</summary>
     static abstract bool IsWide { get; }
 
-    /// <summary>What makes up for the codes having no sign.</summary>
-    static abstract CodeOffset Offset { get; }
+    /// <summary>
+    /// What the sum of a block's activations is multiplied by to make up for the codes' offset: with weight = scale (code - offset) the
+    /// products hold offset sum(x) too much, which depends on the activations alone and is therefore kept with them.
+    /// </summary>
+    static abstract float SumFactor { get; }
 
-    /// <summary>The factors of a block's two halves (the second means nothing unless halves have their own) and the minima, if there are any.</summary>
-    static abstract void LoadScales<TS, TV>(byte* scales, int block, int lane, out TV first, out TV second, out TV min)
+    /// <summary>Whether the multiple of the sum belongs to the weights' minima and not to the products.</summary>
+    static abstract bool HasMin { get; }
+
+    /// <summary>Whether each half of a block has a scale, and so a sum, of its own.</summary>
+    static abstract bool IsPerHalf { get; }
+
+    /// <summary>
+    /// The factors of the two halves of a span's i-th block (the second means nothing unless halves have their own) and the minima, if there
+    /// are any.
+    /// </summary>
+    static abstract void LoadScales<TS, TV>(byte* span, int i, int lane, out TV first, out TV second, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged;
 
@@ -65,12 +77,3 @@ internal unsafe interface IBytePanelFormat : IPanelFormat
         where TS : struct, ILanes<TV>
         where TV : unmanaged;
 }
-
-/// <summary>
-/// How a weight follows from its code. With w = scale (code - offset) the products hold offset sum(x) too much, which depends on the
-/// activations alone and is therefore kept with them.
-/// </summary>
-/// <param name="Factor">What the sum of a block's activations is multiplied by.</param>
-/// <param name="IsMin">Whether the multiple belongs to the weights' minima and not to the products.</param>
-/// <param name="IsPerHalf">Whether each half of a block has a scale, and so a sum, of its own.</param>
-internal readonly record struct CodeOffset(float Factor, bool IsMin, bool IsPerHalf);

@@ -2,8 +2,8 @@ namespace Llama3Cluster.Kernels.Cpu.Panels;
 
 /// <summary>Multiplies a few rows of activations by some blocks of a panel, for the lanes of one vector from <c>lane</c> on.</summary>
 /// <remarks>
-/// <c>scales</c> and <c>codes</c> are those of the first block, the beginning of a span; rows of activations are <c>xStride</c> bytes and
-/// results <c>yStride</c> floats apart. If it <c>resumes</c>, sums go on from what <c>y</c> holds.
+/// <c>span</c> is where the first block's span begins; <c>x</c> a tile's activations from that block on; results are <c>yStride</c>
+/// floats apart. If it <c>resumes</c>, sums go on from what <c>y</c> holds.
 /// </remarks>
 internal unsafe interface IPanelTile
 {
@@ -11,14 +11,14 @@ internal unsafe interface IPanelTile
     static abstract int ActivationBytes { get; }
 
     /// <summary>One row.</summary>
-    static abstract void One(byte* scales, byte* codes, int blocks, int lane, byte* x, float* y, bool resumes);
+    static abstract void One(byte* span, int blocks, int lane, byte* x, float* y, bool resumes);
 
     /// <summary>Two rows.</summary>
-    static abstract void Two(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes);
+    static abstract void Two(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes);
 
     /// <summary>Four rows.</summary>
-    static abstract void Four(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes);
+    static abstract void Four(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes);
 
     /// <summary>Eight rows.</summary>
-    static abstract void Eight(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes);
+    static abstract void Eight(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes);
 }

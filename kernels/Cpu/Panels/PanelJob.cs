@@ -40,9 +40,9 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
     where TF : struct, IPanelFormat
     where TT : struct, IPanelTile
 {
+    // A multiple of the largest tile.
     private const int MostRows = 256;
     private const int PassBytes = 512 * 1024;
-    private const int LargestTile = 8;
 
     // Blocks of the longest span: a pass begins at a span's beginning.
     private const int PassGranularity = 8;
@@ -92,35 +92,32 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
     private readonly void Multiply(in PanelTarget target, int panel, int firstBlock, int blocks, int firstRow, int endRow, int worker)
     {
         panel -= target.FirstPanel;
-        byte* scales, codes;
+        byte* span;
         if (target.Panels != null)
         {
-            scales = target.Panels + (panel * PanelPacker<TF>.PanelBytes(Blocks));
-            codes = scales + PanelPacker<TF>.CodesAt(Blocks) + (firstBlock * (long)TF.BlockCodeBytes);
-            scales += PanelPacker<TF>.ScaleBytes(firstBlock);
+            span = target.Panels + (panel * PanelPacker<TF>.PanelBytes(Blocks)) + PanelPacker<TF>.PanelBytes(firstBlock);
         }
         else
         {
-            scales = Scratches + (worker * ScratchBytes);
-            codes = scales + PanelPacker<TF>.CodesAt(blocks);
-            PanelPacker<TF>.Pack(target.Matrix, target.RowBytes, target.Outputs, panel, firstBlock, blocks, scales, codes);
+            span = Scratches + (worker * ScratchBytes);
+            PanelPacker<TF>.Pack(target.Matrix, target.RowBytes, target.Outputs, panel, firstBlock, blocks, span);
         }
 
         int outputs = Math.Min(Panel.Outputs, target.Outputs - (panel * Panel.Outputs));
-        float* edge = stackalloc float[LargestTile * Panel.Outputs];
+        float* edge = stackalloc float[RowTile.Most * Panel.Outputs];
         for (int row = firstRow; row < endRow;)
         {
-            int rows = TileOf(endRow - row);
-            byte* x = X + (row * RowBytes) + (firstBlock * (long)TT.ActivationBytes);
+            int rows = RowTile.At(row, Rows).Rows;
+            byte* x = X + (row * RowBytes) + (firstBlock * (long)rows * TT.ActivationBytes);
             float* y = target.Y + (row * (long)target.Outputs) + (panel * Panel.Outputs);
             if (outputs == Panel.Outputs)
             {
-                Tile(rows, scales, codes, firstBlock, blocks, row, x, y, target.Outputs);
+                Tile(rows, span, firstBlock, blocks, row, x, y, target.Outputs);
             }
             else
             {
                 Copy(y, target.Outputs, edge, Panel.Outputs, rows, outputs);
-                Tile(rows, scales, codes, firstBlock, blocks, row, x, edge, Panel.Outputs);
+                Tile(rows, span, firstBlock, blocks, row, x, edge, Panel.Outputs);
                 Copy(edge, Panel.Outputs, y, target.Outputs, rows, outputs);
             }
 
@@ -128,9 +125,7 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
         }
     }
 
-    private static int TileOf(int rows) => rows >= 8 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
-
-    private readonly void Tile(int rows, byte* scales, byte* codes, int firstBlock, int blocks, int row, byte* x, float* y, long yStride)
+    private readonly void Tile(int rows, byte* span, int firstBlock, int blocks, int row, byte* x, float* y, long yStride)
     {
         bool resumes = firstBlock > 0;
         for (int lane = 0; lane < Panel.Outputs; lane += TS.Count)
@@ -138,16 +133,16 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
             switch (rows)
             {
                 case 1:
-                    TT.One(scales, codes, blocks, lane, x, y + lane, resumes);
+                    TT.One(span, blocks, lane, x, y + lane, resumes);
                     break;
                 case 2:
-                    TT.Two(scales, codes, blocks, lane, x, RowBytes, y + lane, yStride, resumes);
+                    TT.Two(span, blocks, lane, x, y + lane, yStride, resumes);
                     break;
                 case 4:
-                    TT.Four(scales, codes, blocks, lane, x, RowBytes, y + lane, yStride, resumes);
+                    TT.Four(span, blocks, lane, x, y + lane, yStride, resumes);
                     break;
                 default:
-                    TT.Eight(scales, codes, blocks, lane, x, RowBytes, y + lane, yStride, resumes);
+                    TT.Eight(span, blocks, lane, x, y + lane, yStride, resumes);
                     break;
             }
         }
@@ -181,7 +176,6 @@ internal unsafe struct PackJob<TF> : IParallelJob
 
     public readonly void Run(int chunk, int worker)
     {
-        byte* scales = Panels + (chunk * PanelPacker<TF>.PanelBytes(Blocks));
-        PanelPacker<TF>.Pack(Matrix, RowBytes, Outputs, chunk, 0, Blocks, scales, scales + PanelPacker<TF>.CodesAt(Blocks));
+        PanelPacker<TF>.Pack(Matrix, RowBytes, Outputs, chunk, 0, Blocks, Panels + (chunk * PanelPacker<TF>.PanelBytes(Blocks)));
     }
 }

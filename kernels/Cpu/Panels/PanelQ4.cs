@@ -8,31 +8,36 @@ internal readonly unsafe struct PanelQ4 : IBytePanelFormat
 {
     private const int FileBytes = 18;
 
-    public static int SpanBlocks => 1;
+    public static int SpanBlocks => 2;
 
-    public static int SpanScaleBytes => Panel.Outputs * sizeof(ushort);
+    public static int SpanScaleBytes => SpanBlocks * Panel.Outputs * sizeof(ushort);
 
     public static int BlockCodeBytes => Nibbles.BlockBytes;
 
     public static bool IsWide => false;
 
-    public static CodeOffset Offset => new(-8, IsMin: false, IsPerHalf: false);
+    public static float SumFactor => -8;
 
-    public static void Pack(byte** rows, int block, byte* scales, byte* codes)
+    public static bool HasMin => false;
+
+    public static bool IsPerHalf => false;
+
+    public static void Pack(byte** rows, int block, byte* span, byte* codes)
     {
+        ushort* scales = (ushort*)span + (block % SpanBlocks * Panel.Outputs);
         for (int row = 0; row < Panel.Outputs; row++)
         {
             byte* from = rows[row] + (block * (long)FileBytes);
-            ((ushort*)scales)[row] = Unsafe.ReadUnaligned<ushort>(from);
+            scales[row] = Unsafe.ReadUnaligned<ushort>(from);
             PanelLanes.Store(codes, row, from + sizeof(ushort));
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadScales<TS, TV>(byte* scales, int block, int lane, out TV first, out TV second, out TV min)
+    public static void LoadScales<TS, TV>(byte* span, int i, int lane, out TV first, out TV second, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged =>
-        min = second = first = TS.LoadFiniteHalf((ushort*)(scales + (block * (long)SpanScaleBytes)) + lane);
+        min = second = first = TS.LoadFiniteHalf((ushort*)span + (i * Panel.Outputs) + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadCodes<TS, TV>(

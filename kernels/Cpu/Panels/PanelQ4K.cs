@@ -11,16 +11,16 @@ namespace Llama3Cluster.Kernels.Cpu.Panels;
 internal static unsafe class KScales
 {
     public const int SpanBlocks = 8;
-    public const int SpanBytes = Head + (SpanBlocks * BlockBytes);
+    public const int ScaleBytes = Head + (SpanBlocks * BlockBytes);
     private const int Head = 2 * Panel.Outputs * sizeof(ushort), BlockBytes = 2 * Panel.Outputs;
 
     /// <summary>Takes one row's scales of a whole span from the head of its 256 elements (see <see cref="SubScales"/>).</summary>
-    public static void Pack(byte* head, int row, byte* scales)
+    public static void Pack(byte* head, int row, byte* span)
     {
-        ((ushort*)scales)[row] = Unsafe.ReadUnaligned<ushort>(head);
-        ((ushort*)scales)[Panel.Outputs + row] = Unsafe.ReadUnaligned<ushort>(head + sizeof(ushort));
+        ((ushort*)span)[row] = Unsafe.ReadUnaligned<ushort>(head);
+        ((ushort*)span)[Panel.Outputs + row] = Unsafe.ReadUnaligned<ushort>(head + sizeof(ushort));
         uint factors = Unsafe.ReadUnaligned<uint>(head + 4), mins = Unsafe.ReadUnaligned<uint>(head + 8), low = Unsafe.ReadUnaligned<uint>(head + 12);
-        byte* own = scales + Head + row;
+        byte* own = span + Head + row;
         Spread(factors & 0x3F3F3F3F, own);
         Spread(mins & 0x3F3F3F3F, own + Panel.Outputs);
         own += SpanBlocks / 2 * BlockBytes;
@@ -36,11 +36,11 @@ internal static unsafe class KScales
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<TS, TV>(byte* scales, int block, int lane, out TV factor, out TV min)
+    public static void Load<TS, TV>(byte* span, int i, int lane, out TV factor, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged
     {
-        byte* span = scales + ((block >> 3) * (long)SpanBytes), own = span + Head + ((block & 7) * BlockBytes) + lane;
+        byte* own = span + Head + (i * BlockBytes) + lane;
         factor = TS.Multiply(TS.LoadByte(own), TS.LoadFiniteHalf((ushort*)span + lane));
         min = TS.Multiply(TS.LoadByte(own + Panel.Outputs), TS.LoadFiniteHalf((ushort*)span + Panel.Outputs + lane));
     }
@@ -53,32 +53,36 @@ internal readonly unsafe struct PanelQ4K : IBytePanelFormat
 
     public static int SpanBlocks => KScales.SpanBlocks;
 
-    public static int SpanScaleBytes => KScales.SpanBytes;
+    public static int SpanScaleBytes => KScales.ScaleBytes;
 
     public static int BlockCodeBytes => Nibbles.BlockBytes;
 
     public static bool IsWide => false;
 
-    public static CodeOffset Offset => new(-1, IsMin: true, IsPerHalf: false);
+    public static float SumFactor => -1;
 
-    public static void Pack(byte** rows, int block, byte* scales, byte* codes)
+    public static bool HasMin => true;
+
+    public static bool IsPerHalf => false;
+
+    public static void Pack(byte** rows, int block, byte* span, byte* codes)
     {
         int sub = block & 7;
         for (int row = 0; row < Panel.Outputs; row++)
         {
             byte* from = rows[row] + ((block >> 3) * (long)FileBytes), packed = from + KBlockHead.Bytes + (sub / 2 * KBlockHead.SubElements);
             if (sub == 0)
-                KScales.Pack(from, row, scales);
+                KScales.Pack(from, row, span);
             PanelLanes.Store(codes, row, Nibbles.Join(packed, (sub & 1) != 0));
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadScales<TS, TV>(byte* scales, int block, int lane, out TV first, out TV second, out TV min)
+    public static void LoadScales<TS, TV>(byte* span, int i, int lane, out TV first, out TV second, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged
     {
-        KScales.Load<TS, TV>(scales, block, lane, out first, out min);
+        KScales.Load<TS, TV>(span, i, lane, out first, out min);
         second = first;
     }
 

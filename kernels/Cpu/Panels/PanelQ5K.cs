@@ -11,15 +11,19 @@ internal readonly unsafe struct PanelQ5K : IBytePanelFormat
 
     public static int SpanBlocks => KScales.SpanBlocks;
 
-    public static int SpanScaleBytes => KScales.SpanBytes;
+    public static int SpanScaleBytes => KScales.ScaleBytes;
 
     public static int BlockCodeBytes => Nibbles.BlockBytes + Panel.VectorBytes;
 
     public static bool IsWide => false;
 
-    public static CodeOffset Offset => new(-1, IsMin: true, IsPerHalf: false);
+    public static float SumFactor => -1;
 
-    public static void Pack(byte** rows, int block, byte* scales, byte* codes)
+    public static bool HasMin => true;
+
+    public static bool IsPerHalf => false;
+
+    public static void Pack(byte** rows, int block, byte* span, byte* codes)
     {
         int sub = block & 7;
         for (int row = 0; row < Panel.Outputs; row++)
@@ -27,7 +31,7 @@ internal readonly unsafe struct PanelQ5K : IBytePanelFormat
             byte* from = rows[row] + ((block >> 3) * (long)FileBytes), fifth = from + KBlockHead.Bytes;
             byte* packed = fifth + KBlockHead.SubElements + (sub / 2 * KBlockHead.SubElements);
             if (sub == 0)
-                KScales.Pack(from, row, scales);
+                KScales.Pack(from, row, span);
             PanelLanes.Store(codes, row, Nibbles.Join(packed, (sub & 1) != 0));
             uint bits = 0;
             for (int vector = 0; vector < 8; vector++)
@@ -37,11 +41,11 @@ internal readonly unsafe struct PanelQ5K : IBytePanelFormat
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadScales<TS, TV>(byte* scales, int block, int lane, out TV first, out TV second, out TV min)
+    public static void LoadScales<TS, TV>(byte* span, int i, int lane, out TV first, out TV second, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged
     {
-        KScales.Load<TS, TV>(scales, block, lane, out first, out min);
+        KScales.Load<TS, TV>(span, i, lane, out first, out min);
         second = first;
     }
 

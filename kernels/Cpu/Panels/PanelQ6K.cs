@@ -15,23 +15,28 @@ internal readonly unsafe struct PanelQ6K : IBytePanelFormat
 
     public static int SpanBlocks => 8;
 
-    public static int SpanScaleBytes => Head + (SpanBlocks * BlockScaleBytes);
+    // What the scales take, rounded up to whole cache lines.
+    public static int SpanScaleBytes => 5 * Panel.VectorBytes;
 
     public static int BlockCodeBytes => Nibbles.BlockBytes + (2 * Panel.VectorBytes);
 
     public static bool IsWide => true;
 
-    public static CodeOffset Offset => new(-32, IsMin: false, IsPerHalf: true);
+    public static float SumFactor => -32;
 
-    public static void Pack(byte** rows, int block, byte* scales, byte* codes)
+    public static bool HasMin => false;
+
+    public static bool IsPerHalf => true;
+
+    public static void Pack(byte** rows, int block, byte* span, byte* codes)
     {
         int run = block & 7, half = run / 4, place = run % 4;
-        byte* factors = scales + Head + (run * BlockScaleBytes);
+        byte* factors = span + Head + (run * BlockScaleBytes);
         for (int row = 0; row < Panel.Outputs; row++)
         {
             byte* from = rows[row] + ((block >> 3) * (long)FileBytes);
             if (run == 0)
-                ((ushort*)scales)[row] = Unsafe.ReadUnaligned<ushort>(from + FileBlockScale);
+                ((ushort*)span)[row] = Unsafe.ReadUnaligned<ushort>(from + FileBlockScale);
             factors[row] = from[FileScales + (2 * run)];
             factors[Panel.Outputs + row] = from[FileScales + (2 * run) + 1];
             PanelLanes.Store(codes, row, Nibbles.Join(from + (half * 64) + (place % 2 * Panel.BlockColumns), place >= 2));
@@ -42,11 +47,11 @@ internal readonly unsafe struct PanelQ6K : IBytePanelFormat
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadScales<TS, TV>(byte* scales, int block, int lane, out TV first, out TV second, out TV min)
+    public static void LoadScales<TS, TV>(byte* span, int i, int lane, out TV first, out TV second, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged
     {
-        byte* span = scales + ((block >> 3) * (long)SpanScaleBytes), own = span + Head + ((block & 7) * BlockScaleBytes) + lane;
+        byte* own = span + Head + (i * BlockScaleBytes) + lane;
         TV d = TS.LoadFiniteHalf((ushort*)span + lane);
         min = first = TS.Multiply(TS.LoadSByte((sbyte*)own), d);
         second = TS.Multiply(TS.LoadSByte((sbyte*)own + Panel.Outputs), d);

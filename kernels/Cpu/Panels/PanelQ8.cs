@@ -10,18 +10,19 @@ internal readonly unsafe struct PanelQ8 : IPanelFormat
 {
     private const int FileBytes = 34;
 
-    public static int SpanBlocks => 1;
+    public static int SpanBlocks => 2;
 
-    public static int SpanScaleBytes => Panel.Outputs * sizeof(ushort);
+    public static int SpanScaleBytes => SpanBlocks * Panel.Outputs * sizeof(ushort);
 
     public static int BlockCodeBytes => 8 * Panel.VectorBytes;
 
-    public static void Pack(byte** rows, int block, byte* scales, byte* codes)
+    public static void Pack(byte** rows, int block, byte* span, byte* codes)
     {
+        ushort* scales = (ushort*)span + (block % SpanBlocks * Panel.Outputs);
         for (int row = 0; row < Panel.Outputs; row++)
         {
             byte* from = rows[row] + (block * (long)FileBytes);
-            ((ushort*)scales)[row] = Unsafe.ReadUnaligned<ushort>(from);
+            scales[row] = Unsafe.ReadUnaligned<ushort>(from);
             PanelLanes.Store(codes, row, from + sizeof(ushort));
             PanelLanes.Store(codes + (4 * Panel.VectorBytes), row, from + sizeof(ushort) + 16);
         }

@@ -7,7 +7,7 @@ namespace Llama3Cluster.Kernels.Cpu.Panels;
 /// Activations of 16 bits with one scale a row, for weights of eight bits. Half a step is 1/65534 of a row's largest activation: even if
 /// a row of n elements had only one that counts, that is at most sqrt(n) times the root mean square, and the error below a thousandth of
 /// it. Of each four columns the first and the third come first, then the second and the fourth, as splitting bytes off words yields
-/// weights. A chunk is a row.
+/// weights. Rows alternate as <see cref="RowTile"/> says. A chunk is a row.
 /// </summary>
 internal unsafe struct WordActivations : IParallelJob
 {
@@ -21,6 +21,7 @@ internal unsafe struct WordActivations : IParallelJob
 
     public float* Source;
     public int Columns;
+    public int RowCount;
     public byte* Rows;
     public float* Scales;
 
@@ -31,21 +32,28 @@ internal unsafe struct WordActivations : IParallelJob
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(int chunk, int worker)
     {
+        RowTile tile = RowTile.Of(chunk, RowCount);
         float* source = Source + (chunk * (long)Columns);
-        var words = (short*)(Rows + (chunk * RowBytes(Columns)));
+        byte* block = Rows + (tile.First * RowBytes(Columns)) + ((chunk - tile.First) * BlockBytes);
         float largest = LargestMagnitude(source);
         bool usable = largest > Negligible && float.IsFinite(largest);
 
         // Infinities and NaNs spread to the whole row's results, as they do in a product of floats.
         Scales[chunk] = usable ? largest / Largest : largest > Negligible || float.IsNaN(largest) ? float.NaN : 0;
-        if (!usable)
+        Vector128<float> inverse = Vector128.Create(usable ? Largest / largest : 0);
+        for (int i = 0; i < Columns; i += Panel.BlockColumns, block += tile.Rows * BlockBytes)
         {
-            Unsafe.InitBlockUnaligned(words, 0, (uint)RowBytes(Columns));
-            return;
+            if (usable)
+                Quantize(source + i, inverse, (short*)block);
+            else
+                Unsafe.InitBlockUnaligned(block, 0, BlockBytes);
         }
+    }
 
-        Vector128<float> inverse = Vector128.Create(Largest / largest);
-        for (int i = 0; i < Columns; i += 8)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Quantize(float* source, Vector128<float> inverse, short* words)
+    {
+        for (int i = 0; i < Panel.BlockColumns; i += 8)
         {
             Vector128<short> ordered = Vector128.Narrow(Integers(source + i, inverse), Integers(source + i + 4, inverse));
             Vector128.Shuffle(ordered, Vector128.Create(0, 2, 1, 3, 4, 6, 5, 7)).Store(words + i);

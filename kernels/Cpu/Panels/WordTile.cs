@@ -22,21 +22,28 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void One(byte* scales, byte* codes, int blocks, int lane, byte* x, float* y, bool resumes)
+    public static void One(byte* span, int blocks, int lane, byte* x, float* y, bool resumes)
     {
         TV a0 = Begin(y, resumes);
-        for (int block = 0; block < blocks; block++, codes += PanelQ8.BlockCodeBytes)
+        int spanBytes = PanelPacker<PanelQ8>.SpanBytes;
+        for (; blocks > 0; blocks -= PanelQ8.SpanBlocks, span += spanBytes)
         {
-            TV i0 = TS.Splat(0), i1 = i0;
-            for (int v = 0; v < Vectors; v += 2, x += 2 * QuadBytes)
+            byte* codes = span + PanelQ8.SpanScaleBytes;
+            CachePrefetch.Beyond(span, PanelQ8.SpanScaleBytes);
+            for (int i = 0; i < Math.Min(blocks, PanelQ8.SpanBlocks); i++, codes += PanelQ8.BlockCodeBytes)
             {
-                Split(codes, v, lane, out TV even, out TV odd);
-                i0 = Add(i0, even, odd, x);
-                Split(codes, v + 1, lane, out even, out odd);
-                i1 = Add(i1, even, odd, x + QuadBytes);
-            }
+                CachePrefetch.Beyond(codes, PanelQ8.BlockCodeBytes);
+                TV i0 = TS.Splat(0), i1 = i0;
+                for (int v = 0; v < Vectors; v += 2, x += 2 * QuadBytes)
+                {
+                    Split(codes, v, lane, out TV even, out TV odd);
+                    i0 = Add(i0, even, odd, x);
+                    Split(codes, v + 1, lane, out even, out odd);
+                    i1 = Add(i1, even, odd, x + QuadBytes);
+                }
 
-            a0 = TS.MultiplyAdd(TS.IntegersToFloat(TS.AddIntegers(i0, i1)), Scale(scales, block, lane), a0);
+                a0 = TS.MultiplyAdd(TS.IntegersToFloat(TS.AddIntegers(i0, i1)), Scale(span, i, lane), a0);
+            }
         }
 
         TS.Store(y, a0);
@@ -44,22 +51,29 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Two(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes)
+    public static void Two(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes);
-        for (int block = 0; block < blocks; block++, codes += PanelQ8.BlockCodeBytes)
+        int spanBytes = PanelPacker<PanelQ8>.SpanBytes;
+        for (; blocks > 0; blocks -= PanelQ8.SpanBlocks, span += spanBytes)
         {
-            TV i0 = TS.Splat(0), i1 = i0;
-            for (int v = 0; v < Vectors; v++, x += QuadBytes)
+            byte* codes = span + PanelQ8.SpanScaleBytes;
+            CachePrefetch.Beyond(span, PanelQ8.SpanScaleBytes);
+            for (int i = 0; i < Math.Min(blocks, PanelQ8.SpanBlocks); i++, codes += PanelQ8.BlockCodeBytes, x += WordActivations.BlockBytes)
             {
-                Split(codes, v, lane, out TV even, out TV odd);
-                i0 = Add(i0, even, odd, x);
-                i1 = Add(i1, even, odd, x + xStride);
-            }
+                CachePrefetch.Beyond(codes, PanelQ8.BlockCodeBytes);
+                TV i0 = TS.Splat(0), i1 = i0;
+                for (int v = 0; v < Vectors; v++, x += QuadBytes)
+                {
+                    Split(codes, v, lane, out TV even, out TV odd);
+                    i0 = Add(i0, even, odd, x);
+                    i1 = Add(i1, even, odd, x + WordActivations.BlockBytes);
+                }
 
-            TV scale = Scale(scales, block, lane);
-            a0 = TS.MultiplyAdd(TS.IntegersToFloat(i0), scale, a0);
-            a1 = TS.MultiplyAdd(TS.IntegersToFloat(i1), scale, a1);
+                TV scale = Scale(span, i, lane);
+                a0 = TS.MultiplyAdd(TS.IntegersToFloat(i0), scale, a0);
+                a1 = TS.MultiplyAdd(TS.IntegersToFloat(i1), scale, a1);
+            }
         }
 
         TS.Store(y, a0);
@@ -68,29 +82,34 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Four(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes)
+    public static void Four(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
-        byte* x1 = x + xStride, x2 = x1 + xStride, x3 = x2 + xStride;
         float* y1 = y + yStride, y2 = y1 + yStride, y3 = y2 + yStride;
         TV a0 = Begin(y, resumes), a1 = Begin(y1, resumes), a2 = Begin(y2, resumes), a3 = Begin(y3, resumes);
-        long at = 0;
-        for (int block = 0; block < blocks; block++, codes += PanelQ8.BlockCodeBytes)
+        int spanBytes = PanelPacker<PanelQ8>.SpanBytes;
+        for (; blocks > 0; blocks -= PanelQ8.SpanBlocks, span += spanBytes)
         {
-            TV i0 = TS.Splat(0), i1 = i0, i2 = i0, i3 = i0;
-            for (int v = 0; v < Vectors; v++, at += QuadBytes)
+            byte* codes = span + PanelQ8.SpanScaleBytes;
+            CachePrefetch.Beyond(span, PanelQ8.SpanScaleBytes);
+            for (int i = 0; i < Math.Min(blocks, PanelQ8.SpanBlocks); i++, codes += PanelQ8.BlockCodeBytes, x += 3 * WordActivations.BlockBytes)
             {
-                Split(codes, v, lane, out TV even, out TV odd);
-                i0 = Add(i0, even, odd, x + at);
-                i1 = Add(i1, even, odd, x1 + at);
-                i2 = Add(i2, even, odd, x2 + at);
-                i3 = Add(i3, even, odd, x3 + at);
-            }
+                CachePrefetch.Beyond(codes, PanelQ8.BlockCodeBytes);
+                TV i0 = TS.Splat(0), i1 = i0, i2 = i0, i3 = i0;
+                for (int v = 0; v < Vectors; v++, x += QuadBytes)
+                {
+                    Split(codes, v, lane, out TV even, out TV odd);
+                    i0 = Add(i0, even, odd, x);
+                    i1 = Add(i1, even, odd, x + WordActivations.BlockBytes);
+                    i2 = Add(i2, even, odd, x + (2 * WordActivations.BlockBytes));
+                    i3 = Add(i3, even, odd, x + (3 * WordActivations.BlockBytes));
+                }
 
-            TV scale = Scale(scales, block, lane);
-            a0 = TS.MultiplyAdd(TS.IntegersToFloat(i0), scale, a0);
-            a1 = TS.MultiplyAdd(TS.IntegersToFloat(i1), scale, a1);
-            a2 = TS.MultiplyAdd(TS.IntegersToFloat(i2), scale, a2);
-            a3 = TS.MultiplyAdd(TS.IntegersToFloat(i3), scale, a3);
+                TV scale = Scale(span, i, lane);
+                a0 = TS.MultiplyAdd(TS.IntegersToFloat(i0), scale, a0);
+                a1 = TS.MultiplyAdd(TS.IntegersToFloat(i1), scale, a1);
+                a2 = TS.MultiplyAdd(TS.IntegersToFloat(i2), scale, a2);
+                a3 = TS.MultiplyAdd(TS.IntegersToFloat(i3), scale, a3);
+            }
         }
 
         TS.Store(y, a0);
@@ -101,38 +120,41 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Eight(byte* scales, byte* codes, int blocks, int lane, byte* x, long xStride, float* y, long yStride, bool resumes)
+    public static void Eight(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
-        byte* x1 = x + xStride, x2 = x1 + xStride, x3 = x2 + xStride, x4 = x3 + xStride, x5 = x4 + xStride, x6 = x5 + xStride, x7 = x6 + xStride;
         float* y4 = y + (4 * yStride);
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes), a2 = Begin(y + (2 * yStride), resumes), a3 = Begin(y + (3 * yStride), resumes);
         TV a4 = Begin(y4, resumes), a5 = Begin(y4 + yStride, resumes), a6 = Begin(y4 + (2 * yStride), resumes), a7 = Begin(y4 + (3 * yStride), resumes);
-        long at = 0;
-        for (int block = 0; block < blocks; block++, codes += PanelQ8.BlockCodeBytes)
+        int spanBytes = PanelPacker<PanelQ8>.SpanBytes;
+        for (; blocks > 0; blocks -= PanelQ8.SpanBlocks, span += spanBytes)
         {
-            TV i0 = TS.Splat(0), i1 = i0, i2 = i0, i3 = i0, i4 = i0, i5 = i0, i6 = i0, i7 = i0;
-            for (int v = 0; v < Vectors; v++, at += QuadBytes)
+            byte* codes = span + PanelQ8.SpanScaleBytes;
+            for (int i = 0; i < Math.Min(blocks, PanelQ8.SpanBlocks); i++, codes += PanelQ8.BlockCodeBytes, x += 7 * WordActivations.BlockBytes)
             {
-                Split(codes, v, lane, out TV even, out TV odd);
-                i0 = Add(i0, even, odd, x + at);
-                i1 = Add(i1, even, odd, x1 + at);
-                i2 = Add(i2, even, odd, x2 + at);
-                i3 = Add(i3, even, odd, x3 + at);
-                i4 = Add(i4, even, odd, x4 + at);
-                i5 = Add(i5, even, odd, x5 + at);
-                i6 = Add(i6, even, odd, x6 + at);
-                i7 = Add(i7, even, odd, x7 + at);
-            }
+                TV i0 = TS.Splat(0), i1 = i0, i2 = i0, i3 = i0, i4 = i0, i5 = i0, i6 = i0, i7 = i0;
+                for (int v = 0; v < Vectors; v++, x += QuadBytes)
+                {
+                    Split(codes, v, lane, out TV even, out TV odd);
+                    i0 = Add(i0, even, odd, x);
+                    i1 = Add(i1, even, odd, x + WordActivations.BlockBytes);
+                    i2 = Add(i2, even, odd, x + (2 * WordActivations.BlockBytes));
+                    i3 = Add(i3, even, odd, x + (3 * WordActivations.BlockBytes));
+                    i4 = Add(i4, even, odd, x + (4 * WordActivations.BlockBytes));
+                    i5 = Add(i5, even, odd, x + (5 * WordActivations.BlockBytes));
+                    i6 = Add(i6, even, odd, x + (6 * WordActivations.BlockBytes));
+                    i7 = Add(i7, even, odd, x + (7 * WordActivations.BlockBytes));
+                }
 
-            TV scale = Scale(scales, block, lane);
-            a0 = TS.MultiplyAdd(TS.IntegersToFloat(i0), scale, a0);
-            a1 = TS.MultiplyAdd(TS.IntegersToFloat(i1), scale, a1);
-            a2 = TS.MultiplyAdd(TS.IntegersToFloat(i2), scale, a2);
-            a3 = TS.MultiplyAdd(TS.IntegersToFloat(i3), scale, a3);
-            a4 = TS.MultiplyAdd(TS.IntegersToFloat(i4), scale, a4);
-            a5 = TS.MultiplyAdd(TS.IntegersToFloat(i5), scale, a5);
-            a6 = TS.MultiplyAdd(TS.IntegersToFloat(i6), scale, a6);
-            a7 = TS.MultiplyAdd(TS.IntegersToFloat(i7), scale, a7);
+                TV scale = Scale(span, i, lane);
+                a0 = TS.MultiplyAdd(TS.IntegersToFloat(i0), scale, a0);
+                a1 = TS.MultiplyAdd(TS.IntegersToFloat(i1), scale, a1);
+                a2 = TS.MultiplyAdd(TS.IntegersToFloat(i2), scale, a2);
+                a3 = TS.MultiplyAdd(TS.IntegersToFloat(i3), scale, a3);
+                a4 = TS.MultiplyAdd(TS.IntegersToFloat(i4), scale, a4);
+                a5 = TS.MultiplyAdd(TS.IntegersToFloat(i5), scale, a5);
+                a6 = TS.MultiplyAdd(TS.IntegersToFloat(i6), scale, a6);
+                a7 = TS.MultiplyAdd(TS.IntegersToFloat(i7), scale, a7);
+            }
         }
 
         TS.Store(y, a0);
@@ -149,8 +171,7 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
     private static TV Begin(float* y, bool resumes) => resumes ? TS.Load(y) : TS.Splat(0);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TV Scale(byte* scales, int block, int lane) =>
-        TS.LoadFiniteHalf((ushort*)(scales + (block * (long)PanelQ8.SpanScaleBytes)) + lane);
+    private static TV Scale(byte* span, int i, int lane) => TS.LoadFiniteHalf((ushort*)span + (i * Panel.Outputs) + lane);
 
     // The first and third of four columns' bytes as words, and the second and fourth.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -22,8 +22,8 @@ internal unsafe interface IPackedLanes<TV>
     static abstract TV MultiplyWordsAddPairs(TV a, TV b);
 
     /// <summary>
-    /// The dot products of 16 unsigned bytes, four in the lane of each vector, with the 16 signed bytes at <paramref name="x"/>, as 32-bit
-    /// numbers. The unsigned bytes are at most 31, so that four products fit 16 bits; the signed ones at least -127.
+    /// The dot products of 16 unsigned bytes, four in the lane of each vector, with the 16 signed bytes at <paramref name="x"/>: whole
+    /// numbers, as floats. The unsigned bytes are at most 31, so that four products fit 16 bits; the signed ones at least -127.
     /// </summary>
     static abstract TV DotBytes(TV a, TV b, TV c, TV d, byte* x);
 

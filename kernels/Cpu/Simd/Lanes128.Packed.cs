@@ -47,7 +47,7 @@ internal readonly unsafe partial struct Lanes128
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> DotWideBytes(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d, byte* x) =>
-        AddQuads(AddQuads(AddQuads(AddQuads(Vector128<int>.Zero, a, x), b, x + 4), c, x + 8), d, x + 12).AsSingle();
+        Vector128.ConvertToSingle(AddQuads(AddQuads(AddQuads(AddQuads(Vector128<int>.Zero, a, x), b, x + 4), c, x + 8), d, x + 12));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadFiniteHalf(ushort* source)

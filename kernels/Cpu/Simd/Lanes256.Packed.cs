@@ -38,15 +38,22 @@ internal readonly unsafe partial struct Lanes256
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> DotBytes(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, byte* x)
     {
-        Vector256<short> first = Multiply(a, x) + Multiply(b, x + 4), second = Multiply(c, x + 8) + Multiply(d, x + 12);
-        return Widen(first + second).AsSingle();
+        Vector256<short> first = Avx2.MultiplyAddAdjacent(a.AsByte(), Vector256.Create(*(int*)(x)).AsSByte())
+            + Avx2.MultiplyAddAdjacent(b.AsByte(), Vector256.Create(*(int*)(x + 4)).AsSByte());
+        Vector256<short> second = Avx2.MultiplyAddAdjacent(c.AsByte(), Vector256.Create(*(int*)(x + 8)).AsSByte())
+            + Avx2.MultiplyAddAdjacent(d.AsByte(), Vector256.Create(*(int*)(x + 12)).AsSByte());
+        return Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(first + second, Vector256<short>.One));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> DotWideBytes(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, byte* x)
     {
-        Vector256<short> first = Multiply(a, x) + Multiply(b, x + 4), second = Multiply(c, x + 8) + Multiply(d, x + 12);
-        return (Widen(first) + Widen(second)).AsSingle();
+        Vector256<short> first = Avx2.MultiplyAddAdjacent(a.AsByte(), Vector256.Create(*(int*)(x)).AsSByte())
+            + Avx2.MultiplyAddAdjacent(b.AsByte(), Vector256.Create(*(int*)(x + 4)).AsSByte());
+        Vector256<short> second = Avx2.MultiplyAddAdjacent(c.AsByte(), Vector256.Create(*(int*)(x + 8)).AsSByte())
+            + Avx2.MultiplyAddAdjacent(d.AsByte(), Vector256.Create(*(int*)(x + 12)).AsSByte());
+        return Vector256.ConvertToSingle(
+            Avx2.MultiplyAddAdjacent(first, Vector256<short>.One) + Avx2.MultiplyAddAdjacent(second, Vector256<short>.One));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -58,12 +65,4 @@ internal readonly unsafe partial struct Lanes256
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadByte(byte* source) => Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(source));
-
-    // Four bytes of each lane by the same four activations, summed in pairs.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<short> Multiply(Vector256<float> codes, byte* x) =>
-        Avx2.MultiplyAddAdjacent(codes.AsByte(), Vector256.Create(Unsafe.ReadUnaligned<int>(x)).AsSByte());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<int> Widen(Vector256<short> pairs) => Avx2.MultiplyAddAdjacent(pairs, Vector256<short>.One);
 }

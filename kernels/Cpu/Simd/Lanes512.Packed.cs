@@ -38,15 +38,22 @@ internal readonly unsafe partial struct Lanes512
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> DotBytes(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, byte* x)
     {
-        Vector512<short> first = Multiply(a, x) + Multiply(b, x + 4), second = Multiply(c, x + 8) + Multiply(d, x + 12);
-        return Widen(first + second).AsSingle();
+        Vector512<short> first = Avx512BW.MultiplyAddAdjacent(a.AsByte(), Vector512.Create(*(int*)(x)).AsSByte())
+            + Avx512BW.MultiplyAddAdjacent(b.AsByte(), Vector512.Create(*(int*)(x + 4)).AsSByte());
+        Vector512<short> second = Avx512BW.MultiplyAddAdjacent(c.AsByte(), Vector512.Create(*(int*)(x + 8)).AsSByte())
+            + Avx512BW.MultiplyAddAdjacent(d.AsByte(), Vector512.Create(*(int*)(x + 12)).AsSByte());
+        return Vector512.ConvertToSingle(Avx512BW.MultiplyAddAdjacent(first + second, Vector512<short>.One));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> DotWideBytes(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, byte* x)
     {
-        Vector512<short> first = Multiply(a, x) + Multiply(b, x + 4), second = Multiply(c, x + 8) + Multiply(d, x + 12);
-        return (Widen(first) + Widen(second)).AsSingle();
+        Vector512<short> first = Avx512BW.MultiplyAddAdjacent(a.AsByte(), Vector512.Create(*(int*)(x)).AsSByte())
+            + Avx512BW.MultiplyAddAdjacent(b.AsByte(), Vector512.Create(*(int*)(x + 4)).AsSByte());
+        Vector512<short> second = Avx512BW.MultiplyAddAdjacent(c.AsByte(), Vector512.Create(*(int*)(x + 8)).AsSByte())
+            + Avx512BW.MultiplyAddAdjacent(d.AsByte(), Vector512.Create(*(int*)(x + 12)).AsSByte());
+        return Vector512.ConvertToSingle(
+            Avx512BW.MultiplyAddAdjacent(first, Vector512<short>.One) + Avx512BW.MultiplyAddAdjacent(second, Vector512<short>.One));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -58,12 +65,4 @@ internal readonly unsafe partial struct Lanes512
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadByte(byte* source) => Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(source)));
-
-    // Four bytes of each lane by the same four activations, summed in pairs.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<short> Multiply(Vector512<float> codes, byte* x) =>
-        Avx512BW.MultiplyAddAdjacent(codes.AsByte(), Vector512.Create(Unsafe.ReadUnaligned<int>(x)).AsSByte());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<int> Widen(Vector512<short> pairs) => Avx512BW.MultiplyAddAdjacent(pairs, Vector512<short>.One);
 }

@@ -1,0 +1,25 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace Llama3Cluster.Kernels.Cpu.Simd;
+
+/// <summary>
+/// Asks for memory before it is needed. The processor's own prefetching follows a stream too, but restarts at every page and does not run
+/// as far ahead as one core needs to draw its share of the memory's bandwidth.
+/// </summary>
+internal static unsafe class CachePrefetch
+{
+    // Measured best between 4 and 6 KiB where a thread reads 15 to 30 GB/s: about the bandwidth times the latency, twice.
+    private const int Distance = 4096;
+    private const int LineBytes = 64;
+
+    /// <summary>Asks for what lies a fixed distance beyond some bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Beyond(byte* bytes, int count)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (int line = 0; line < count; line += LineBytes)
+            Sse.Prefetch0(bytes + Distance + line);
+    }
+}

@@ -31,8 +31,8 @@ internal struct PanelTargets
 }
 
 /// <summary>
-/// Products with quantized matrices; a chunk is a run of panels. With many rows the columns go in passes, so that the activations of a
-/// pass stay in the second-level cache while the panels go by.
+/// Products with quantized matrices; a chunk is a run of panels. With several tiles of rows the columns go in passes, so that the weights
+/// of a pass stay in the first-level cache while the rows go by, and its activations in the second-level cache while the panels do.
 /// </summary>
 internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
     where TS : struct, ILanes<TV>
@@ -42,7 +42,7 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
 {
     // A multiple of the largest tile.
     private const int MostRows = 256;
-    private const int PassBytes = 512 * 1024;
+    private const int FirstLevelBytes = 24 * 1024, SecondLevelBytes = 512 * 1024;
 
     // Blocks of the longest span: a pass begins at a span's beginning.
     private const int PassGranularity = 8;
@@ -66,32 +66,47 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
     /// <summary>Bytes that a worker needs to fill a panel.</summary>
     public readonly long ScratchBytes => PanelPacker<TF>.PanelBytes(PassBlocks);
 
-    private readonly int PassBlocks => Math.Min(
-        Blocks, Math.Max(1, PassBytes / (Math.Min(Rows, MostRows) * TT.ActivationBytes * PassGranularity)) * PassGranularity);
+    // The columns of a pass: all, or so many that a panel's part and one tile of activations stay in the first-level cache.
+    private readonly int PassBlocks => Rows <= RowTile.Most
+        ? Blocks
+        : Math.Min(Blocks, FirstLevelBytes / ((RowTile.Most * TT.ActivationBytes) + TF.BlockCodeBytes) / PassGranularity * PassGranularity);
 
     private readonly long RowBytes => (long)Blocks * TT.ActivationBytes;
 
     public readonly void Run(int chunk, int worker)
     {
-        int firstPanel = chunk * PanelsPerChunk, endPanel = Math.Min(firstPanel + PanelsPerChunk, PanelCount), passBlocks = PassBlocks;
+        int firstPanel = chunk * PanelsPerChunk, endPanel = Math.Min(firstPanel + PanelsPerChunk, PanelCount);
         for (int row = 0; row < Rows; row += MostRows)
         {
-            for (int block = 0; block < Blocks; block += passBlocks)
+            int endRow = Math.Min(row + MostRows, Rows);
+            if ((endRow - row) * RowBytes <= SecondLevelBytes)
             {
-                int target = 0;
+                // All activations stay near: every panel is read once, from end to end.
                 for (int panel = firstPanel; panel < endPanel; panel++)
                 {
-                    while (target + 1 < TargetCount && panel >= Targets[target + 1].FirstPanel)
-                        target++;
-                    Multiply(Targets[target], panel, block, Math.Min(passBlocks, Blocks - block), row, Math.Min(row + MostRows, Rows), worker);
+                    for (int block = 0; block < Blocks; block += PassBlocks)
+                        Multiply(panel, block, row, endRow, worker);
+                }
+            }
+            else
+            {
+                for (int block = 0; block < Blocks; block += PassBlocks)
+                {
+                    for (int panel = firstPanel; panel < endPanel; panel++)
+                        Multiply(panel, block, row, endRow, worker);
                 }
             }
         }
     }
 
-    private readonly void Multiply(in PanelTarget target, int panel, int firstBlock, int blocks, int firstRow, int endRow, int worker)
+    private readonly void Multiply(int panel, int firstBlock, int firstRow, int endRow, int worker)
     {
+        int index = TargetCount - 1;
+        while (panel < Targets[index].FirstPanel)
+            index--;
+        PanelTarget target = Targets[index];
         panel -= target.FirstPanel;
+        int blocks = Math.Min(PassBlocks, Blocks - firstBlock);
         byte* span;
         if (target.Panels != null)
         {

@@ -183,10 +183,6 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TV Add(TV sum, TV even, TV odd, byte* x)
-    {
-        // The bits of two words travel as a float.
-        TV first = TS.MultiplyWordsAddPairs(even, TS.Splat(((float*)x)[0])), second = TS.MultiplyWordsAddPairs(odd, TS.Splat(((float*)x)[1]));
-        return TS.AddIntegers(sum, TS.AddIntegers(first, second));
-    }
+    private static TV Add(TV sum, TV even, TV odd, byte* x) => TS.AddIntegers(
+        sum, TS.AddIntegers(TS.MultiplyWordsAddPairs(even, TS.SplatPair(x)), TS.MultiplyWordsAddPairs(odd, TS.SplatPair(x + (QuadBytes / 2)))));
 }

@@ -7,6 +7,9 @@ internal unsafe interface IPackedLanes<TV>
 {
     static abstract TV SplatWord(short value);
 
+    /// <summary>The same two words in every lane.</summary>
+    static abstract TV SplatPair(byte* words);
+
     static abstract TV AndWords(TV a, TV b);
 
     static abstract TV OrWords(TV a, TV b);

@@ -12,10 +12,13 @@ internal readonly unsafe partial struct Lanes128
     public static Vector128<float> SplatWord(short value) => Vector128.Create(value).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> AndWords(Vector128<float> a, Vector128<float> b) => a & b;
+    public static Vector128<float> SplatPair(byte* words) => Vector128.Create(*(int*)words).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> OrWords(Vector128<float> a, Vector128<float> b) => a | b;
+    public static Vector128<float> AndWords(Vector128<float> a, Vector128<float> b) => (a.AsInt32() & b.AsInt32()).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> OrWords(Vector128<float> a, Vector128<float> b) => (a.AsInt32() | b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> ShiftWordsLeft(Vector128<float> a, int bits) => (a.AsInt16() << bits).AsSingle();

@@ -11,10 +11,13 @@ internal readonly unsafe partial struct Lanes256
     public static Vector256<float> SplatWord(short value) => Vector256.Create(value).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> AndWords(Vector256<float> a, Vector256<float> b) => a & b;
+    public static Vector256<float> SplatPair(byte* words) => Vector256.Create(*(int*)words).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> OrWords(Vector256<float> a, Vector256<float> b) => a | b;
+    public static Vector256<float> AndWords(Vector256<float> a, Vector256<float> b) => (a.AsInt32() & b.AsInt32()).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> OrWords(Vector256<float> a, Vector256<float> b) => (a.AsInt32() | b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> ShiftWordsLeft(Vector256<float> a, int bits) => (a.AsInt16() << bits).AsSingle();

@@ -11,10 +11,13 @@ internal readonly unsafe partial struct Lanes512
     public static Vector512<float> SplatWord(short value) => Vector512.Create(value).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> AndWords(Vector512<float> a, Vector512<float> b) => a & b;
+    public static Vector512<float> SplatPair(byte* words) => Vector512.Create(*(int*)words).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> OrWords(Vector512<float> a, Vector512<float> b) => a | b;
+    public static Vector512<float> AndWords(Vector512<float> a, Vector512<float> b) => (a.AsInt32() & b.AsInt32()).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> OrWords(Vector512<float> a, Vector512<float> b) => (a.AsInt32() | b.AsInt32()).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> ShiftWordsLeft(Vector512<float> a, int bits) => (a.AsInt16() << bits).AsSingle();

@@ -18,6 +18,9 @@ internal static unsafe class DotTile<TS, TV>
     /// <summary>Most activation rows of a tile.</summary>
     public const int Rows = 4;
 
+    // Bytes beyond which what was asked for would leave the first-level cache before it is used.
+    private const long MostAhead = 16 * 1024;
+
     /// <summary>One activation row by up to four weight rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void OneRow<TL>(byte* weights, long weightStride, int outputs, float* x, int columns, float* y)
@@ -28,7 +31,28 @@ internal static unsafe class DotTile<TS, TV>
         byte* w2 = weights + (weightStride * Math.Min(2, outputs - 1));
         byte* w3 = weights + (weightStride * Math.Min(3, outputs - 1));
         TV a0 = TS.Splat(0), a1 = a0, a2 = a0, a3 = a0;
-        for (int i = 0; i < columns; i += TS.Count)
+
+        // The same place in the next four rows, or further on in these where rows are long.
+        long ahead = weightStride * Outputs <= MostAhead ? weightStride * Outputs : CachePrefetch.Distance;
+        int i = 0, bytes = 2 * TS.Count * TL.ElementBytes;
+        for (; i + (2 * TS.Count) <= columns; i += 2 * TS.Count, ahead += bytes)
+        {
+            CachePrefetch.At(w0 + ahead, bytes);
+            CachePrefetch.At(w1 + ahead, bytes);
+            CachePrefetch.At(w2 + ahead, bytes);
+            CachePrefetch.At(w3 + ahead, bytes);
+            TV v = TS.Load(x + i), u = TS.Load(x + i + TS.Count);
+            a0 = TS.MultiplyAdd(TL.Load<TS, TV>(w0, i), v, a0);
+            a1 = TS.MultiplyAdd(TL.Load<TS, TV>(w1, i), v, a1);
+            a2 = TS.MultiplyAdd(TL.Load<TS, TV>(w2, i), v, a2);
+            a3 = TS.MultiplyAdd(TL.Load<TS, TV>(w3, i), v, a3);
+            a0 = TS.MultiplyAdd(TL.Load<TS, TV>(w0, i + TS.Count), u, a0);
+            a1 = TS.MultiplyAdd(TL.Load<TS, TV>(w1, i + TS.Count), u, a1);
+            a2 = TS.MultiplyAdd(TL.Load<TS, TV>(w2, i + TS.Count), u, a2);
+            a3 = TS.MultiplyAdd(TL.Load<TS, TV>(w3, i + TS.Count), u, a3);
+        }
+
+        if (i < columns)
         {
             TV v = TS.Load(x + i);
             a0 = TS.MultiplyAdd(TL.Load<TS, TV>(w0, i), v, a0);

@@ -5,6 +5,9 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 /// <summary>Loads elements of a plain format (one number an element) into float32 lanes.</summary>
 internal unsafe interface IElementLoader
 {
+    /// <summary>Bytes of an element.</summary>
+    static abstract int ElementBytes { get; }
+
     /// <summary>As many elements as there are lanes, from <paramref name="element"/> on.</summary>
     static abstract TV Load<TS, TV>(byte* row, long element)
         where TS : struct, ILanes<TV>
@@ -18,6 +21,8 @@ internal unsafe interface IElementLoader
 
 internal readonly unsafe struct F32Loader : IElementLoader
 {
+    public static int ElementBytes => 4;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TS, TV>(byte* row, long element)
         where TS : struct, ILanes<TV>
@@ -35,6 +40,8 @@ internal readonly unsafe struct F32Loader : IElementLoader
 
 internal readonly unsafe struct F16Loader : IElementLoader
 {
+    public static int ElementBytes => 2;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TS, TV>(byte* row, long element)
         where TS : struct, ILanes<TV>
@@ -52,6 +59,8 @@ internal readonly unsafe struct F16Loader : IElementLoader
 
 internal readonly unsafe struct Bf16Loader : IElementLoader
 {
+    public static int ElementBytes => 2;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TS, TV>(byte* row, long element)
         where TS : struct, ILanes<TV>

@@ -15,11 +15,11 @@ internal static class HalfBits
     /// <summary>A half's infinity after <see cref="MantissaShift"/>; what is greater is a NaN.</summary>
     public const int Infinity = 0x7C00 << MantissaShift;
 
+    /// <summary>What a half's infinity is widened to; what is greater, or equal, needs its exponent repaired.</summary>
+    public const float BeyondFinite = 65536;
+
     /// <summary>The sign and the magnitude of sign-extended bits after <see cref="MantissaShift"/>.</summary>
     public const int FiniteSingle = unchecked((int)0x8FFFE000);
 
     public const uint SingleExponent = 0x7F800000;
-
-    /// <summary>A half that is neither infinite nor a NaN.</summary>
-    public static float FiniteToSingle(short bits) => BitConverter.Int32BitsToSingle((bits << MantissaShift) & FiniteSingle) * Rebias;
 }

@@ -21,12 +21,10 @@ internal readonly unsafe partial struct Lanes512 : ILanes<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadHalf(ushort* source)
     {
-        Vector512<uint> bits = Avx512F.ConvertToVector512Int32(Vector256.Load(source)).AsUInt32();
-        Vector512<uint> magnitude = (bits & Vector512.Create(HalfBits.Magnitude)) << HalfBits.MantissaShift;
-        Vector512<float> value = magnitude.AsSingle() * Vector512.Create(HalfBits.Rebias);
-        Vector512<uint> special = Vector512.GreaterThanOrEqual(magnitude.AsInt32(), Vector512.Create(HalfBits.Infinity)).AsUInt32();
-        return (value.AsUInt32() | (special & Vector512.Create(HalfBits.SingleExponent))
-            | ((bits & Vector512.Create(HalfBits.Sign)) << HalfBits.SignShift)).AsSingle();
+        Vector512<int> bits = Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)) << HalfBits.MantissaShift;
+        Vector512<float> value = (bits & Vector512.Create(HalfBits.FiniteSingle)).AsSingle() * Vector512.Create(HalfBits.Rebias);
+        Vector512<float> special = Vector512.GreaterThanOrEqual(Vector512.Abs(value), Vector512.Create(HalfBits.BeyondFinite));
+        return Vector512.ConditionalSelect(special, (value.AsUInt32() | Vector512.Create(HalfBits.SingleExponent)).AsSingle(), value);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

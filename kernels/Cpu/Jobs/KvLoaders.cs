@@ -91,6 +91,8 @@ internal readonly unsafe struct Q8KvLoader : IKvLoader
 /// <summary>Half precision without infinities and NaNs: what a cache nearly always holds.</summary>
 internal readonly unsafe struct FiniteHalfLoader : IElementLoader
 {
+    public static int ElementBytes => F16Loader.ElementBytes;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TS, TV>(byte* row, long element)
         where TS : struct, ILanes<TV>

@@ -5,9 +5,6 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 internal unsafe interface IAttentionLanes<TV>
     where TV : unmanaged
 {
-    /// <summary>Half-precision elements that are neither infinite nor NaNs: half the work of <see cref="ILanes{TV}.LoadHalf"/>.</summary>
-    static abstract TV LoadFiniteHalf(ushort* source);
-
     /// <summary>Stores the nearest half-precision numbers, ties to even: the same bits as a conversion to <see cref="Half"/>.</summary>
     static abstract void StoreHalf(ushort* destination, TV value);
 

@@ -20,6 +20,9 @@ internal unsafe interface ILanes<TV> : IPackedLanes<TV>, IAttentionLanes<TV>
     /// <summary>Half-precision elements, converted exactly (infinities and NaNs included).</summary>
     static abstract TV LoadHalf(ushort* source);
 
+    /// <summary>Half-precision elements that are neither infinite nor NaNs: half the work of <see cref="LoadHalf"/>.</summary>
+    static abstract TV LoadFiniteHalf(ushort* source);
+
     static abstract TV LoadBf16(ushort* source);
 
     static abstract TV LoadSByte(sbyte* source);

@@ -39,9 +39,6 @@ internal unsafe interface IPackedLanes<TV>
     /// <summary>32-bit numbers as floats.</summary>
     static abstract TV IntegersToFloat(TV a);
 
-    /// <summary>Half-precision numbers that are neither infinite nor NaNs, as scales never are.</summary>
-    static abstract TV LoadFiniteHalf(ushort* source);
-
     /// <summary>Unsigned bytes as floats.</summary>
     static abstract TV LoadByte(byte* source);
 }

@@ -7,13 +7,6 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 internal readonly unsafe partial struct Lanes128
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> LoadFiniteHalf(ushort* source)
-    {
-        Vector128<int> bits = Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsInt16());
-        return ((bits << HalfBits.MantissaShift) & Vector128.Create(HalfBits.FiniteSingle)).AsSingle() * Vector128.Create(HalfBits.Rebias);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreHalf(ushort* destination, Vector128<float> value)
     {
         Vector128<uint> bits = value.AsUInt32();

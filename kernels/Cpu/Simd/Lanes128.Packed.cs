@@ -53,13 +53,6 @@ internal readonly unsafe partial struct Lanes128
         Vector128.ConvertToSingle(AddQuads(AddQuads(AddQuads(AddQuads(Vector128<int>.Zero, a, x), b, x + 4), c, x + 8), d, x + 12));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> LoadFiniteHalf(ushort* source)
-    {
-        Vector128<int> bits = Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<long>(source)).AsInt16());
-        return ((bits << HalfBits.MantissaShift) & Vector128.Create(HalfBits.FiniteSingle)).AsSingle() * Vector128.Create(HalfBits.Rebias);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadByte(byte* source)
     {
         Vector128<byte> bytes = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<uint>(source)).AsByte();

@@ -18,6 +18,13 @@ internal readonly unsafe partial struct Lanes128 : ILanes<Vector128<float>>
     public static void Store(float* destination, Vector128<float> value) => value.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadFiniteHalf(ushort* source)
+    {
+        Vector128<int> bits = Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsInt16());
+        return ((bits << HalfBits.MantissaShift) & Vector128.Create(HalfBits.FiniteSingle)).AsSingle() * Vector128.Create(HalfBits.Rebias);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadHalf(ushort* source)
     {
         Vector128<uint> bits = Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16());

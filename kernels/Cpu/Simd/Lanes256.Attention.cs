@@ -1,19 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
 /// <summary>Attention: see <see cref="NarrowBits"/> for the conversions.</summary>
 internal readonly unsafe partial struct Lanes256
 {
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> LoadFiniteHalf(ushort* source)
-    {
-        Vector256<int> bits = Avx2.ConvertToVector256Int32(Vector128.Load((short*)source));
-        return ((bits << HalfBits.MantissaShift) & Vector256.Create(HalfBits.FiniteSingle)).AsSingle() * Vector256.Create(HalfBits.Rebias);
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreHalf(ushort* destination, Vector256<float> value)
     {

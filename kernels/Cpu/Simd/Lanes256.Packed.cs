@@ -60,12 +60,5 @@ internal readonly unsafe partial struct Lanes256
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> LoadFiniteHalf(ushort* source)
-    {
-        Vector256<int> bits = Avx2.ConvertToVector256Int32((short*)source) << HalfBits.MantissaShift;
-        return (bits & Vector256.Create(HalfBits.FiniteSingle)).AsSingle() * Vector256.Create(HalfBits.Rebias);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadByte(byte* source) => Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(source));
 }

@@ -19,6 +19,13 @@ internal readonly unsafe partial struct Lanes256 : ILanes<Vector256<float>>
     public static void Store(float* destination, Vector256<float> value) => value.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadFiniteHalf(ushort* source)
+    {
+        Vector256<int> bits = Avx2.ConvertToVector256Int32(Vector128.Load((short*)source));
+        return ((bits << HalfBits.MantissaShift) & Vector256.Create(HalfBits.FiniteSingle)).AsSingle() * Vector256.Create(HalfBits.Rebias);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadHalf(ushort* source)
     {
         Vector256<uint> bits = Avx2.ConvertToVector256Int32(Vector128.Load(source)).AsUInt32();

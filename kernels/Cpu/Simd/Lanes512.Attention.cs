@@ -8,13 +8,6 @@ namespace Llama3Cluster.Kernels.Cpu.Simd;
 internal readonly unsafe partial struct Lanes512
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadFiniteHalf(ushort* source)
-    {
-        Vector512<int> bits = Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source));
-        return ((bits << HalfBits.MantissaShift) & Vector512.Create(HalfBits.FiniteSingle)).AsSingle() * Vector512.Create(HalfBits.Rebias);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreHalf(ushort* destination, Vector512<float> value)
     {
         Lanes256.StoreHalf(destination, value.GetLower());

@@ -60,12 +60,5 @@ internal readonly unsafe partial struct Lanes512
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadFiniteHalf(ushort* source)
-    {
-        Vector512<int> bits = Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)) << HalfBits.MantissaShift;
-        return (bits & Vector512.Create(HalfBits.FiniteSingle)).AsSingle() * Vector512.Create(HalfBits.Rebias);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadByte(byte* source) => Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(source)));
 }

@@ -19,6 +19,13 @@ internal readonly unsafe partial struct Lanes512 : ILanes<Vector512<float>>
     public static void Store(float* destination, Vector512<float> value) => value.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadFiniteHalf(ushort* source)
+    {
+        Vector512<int> bits = Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source));
+        return ((bits << HalfBits.MantissaShift) & Vector512.Create(HalfBits.FiniteSingle)).AsSingle() * Vector512.Create(HalfBits.Rebias);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadHalf(ushort* source)
     {
         Vector512<int> bits = Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)) << HalfBits.MantissaShift;

@@ -15,7 +15,7 @@ internal readonly unsafe struct ChainJob<TLanes, TV, TChain>(float* sinks) : IPa
     /// <summary>Operations of a chunk, two a multiply-add.</summary>
     public static double Operations => 2.0 * TChain.ProductsPerLane * TLanes.Count * Chains * Steps;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public void Run(int chunk, int worker)
     {
         TV factor = TLanes.Splat(0.49f);

@@ -13,7 +13,7 @@ internal readonly unsafe struct ReadJob<TLanes, TV>(byte* data, float* sinks) : 
     /// <summary>Bytes that one thread reads in one go.</summary>
     public const int ChunkBytes = 4 << 20;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public void Run(int chunk, int worker)
     {
         float* next = (float*)(data + ((long)chunk * ChunkBytes)), end = next + (ChunkBytes / sizeof(float));

@@ -20,7 +20,7 @@ internal readonly unsafe struct AttentionSpan<TS, TV, TKv>
     private readonly float* _weights;
 
     /// <summary>Prepares a tile: scales its queries by 1 / sqrt(d) into <paramref name="scratch"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public AttentionSpan(in AttentionPlan plan, AttentionTile tile, int kvHead, float* scratch)
     {
         _plan = plan;
@@ -43,7 +43,7 @@ internal readonly unsafe struct AttentionSpan<TS, TV, TKv>
         KvPanel<TS, TV, TKv>.Floats(plan) + ((long)plan.Queries * (AttentionPlan.StepPositions + plan.HeadDim));
 
     /// <summary>Gathers the span for every query that sees it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public void Gather(int span, float* states)
     {
         for (int q = 0; q < _queryCount; q++)
@@ -66,7 +66,7 @@ internal readonly unsafe struct AttentionSpan<TS, TV, TKv>
     private AttentionState<TS, TV> State(float* states, int q) => AttentionStates<TS, TV>.At(_plan, states, q);
 
     // Scores of a query come in whole panels: those of positions that it does not see mean nothing.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private void Score(int first, int firstQuery)
     {
         int width = PanelProduct<TS, TV>.Width, headDim = _plan.HeadDim;
@@ -94,7 +94,7 @@ internal readonly unsafe struct AttentionSpan<TS, TV, TKv>
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private void Accumulate(int first, int firstQuery, float* states)
     {
         int stateFloats = AttentionState<TS, TV>.Floats(_plan.PaddedHeadDim), seenByAny = Seen(_queryCount - 1, first);

@@ -31,7 +31,7 @@ internal readonly unsafe struct AttentionState<TS, TV>(float* data, int paddedHe
     /// <summary>Turns scores into weights, and relates what has been gathered so far to the scores' maximum if that is larger.</summary>
     /// <param name="scores">The scores, one a position; overwritten by the weights. Room for whole vectors.</param>
     /// <param name="count">How many positions, at least one.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public void Weigh(float* scores, int count)
     {
         // The last vector's other lanes get the least weight that Exp yields: next to a weight of 1 it adds nothing to the total.

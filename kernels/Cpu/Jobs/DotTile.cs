@@ -22,7 +22,7 @@ internal static unsafe class DotTile<TS, TV>
     private const long MostAhead = 16 * 1024;
 
     /// <summary>One activation row by up to four weight rows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void OneRow<TL>(byte* weights, long weightStride, int outputs, float* x, int columns, float* y)
         where TL : struct, IElementLoader
     {
@@ -65,7 +65,7 @@ internal static unsafe class DotTile<TS, TV>
     }
 
     /// <summary>Up to four activation rows by up to four decoded weight rows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void FourRows(
         float* weights, long weightStride, int outputs, float* x, long xStride, int rows, int columns, float* y, long yStride)
     {

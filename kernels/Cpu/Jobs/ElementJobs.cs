@@ -21,7 +21,7 @@ internal unsafe struct SwiGluJob<TS, TV> : IParallelJob
     public float* Output;
     public long Elements;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
         long first = chunk * (long)ElementJobs.ChunkElements, end = Math.Min(first + ElementJobs.ChunkElements, Elements);
@@ -44,7 +44,7 @@ internal unsafe struct AddJob<TS, TV> : IParallelJob
     public float* Addend;
     public long Elements;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
         long first = chunk * (long)ElementJobs.ChunkElements, end = Math.Min(first + ElementJobs.ChunkElements, Elements);

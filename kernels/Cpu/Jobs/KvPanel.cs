@@ -36,7 +36,7 @@ internal readonly unsafe struct KvPanel<TS, TV, TKv>
     /// <summary>
     /// Keys: a step an element, a lane a position. Positions beyond the tile's last are some others. Asks for the next panel's keys.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public void LoadKeys(int first)
     {
         int headDim = _headDim, second = first + TS.Count, inBlock0 = first % KvShape.BlockSize, inBlock1 = second % KvShape.BlockSize;
@@ -82,7 +82,7 @@ internal readonly unsafe struct KvPanel<TS, TV, TKv>
     }
 
     // A panel is no wider than a group of elements that share a scale, nor does it lie across two.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private static void LoadWhole(byte* values, int headDim, int positions, int d, float* to)
     {
         float* scales = stackalloc float[KvShape.BlockSize];

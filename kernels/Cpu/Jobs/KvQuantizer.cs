@@ -16,7 +16,7 @@ internal static unsafe class KvQuantizer<TS, TV>
     /// <param name="count">How many: whole groups.</param>
     /// <param name="bytes">Where the bytes go.</param>
     /// <param name="scales">Where the scales go, <see cref="KvShape.BlockSize"/> apart.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void Quantize(float* source, int count, sbyte* bytes, ushort* scales)
     {
         for (int group = 0; group < count; group += KvShape.ScaleGroup, scales += KvShape.BlockSize)

@@ -67,7 +67,7 @@ internal readonly unsafe struct KvWriter<TS, TV>(KvFormat format, int headDim, b
             NarrowToBf16(source, destination);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private void NarrowToHalf(float* source, ushort* destination)
     {
         int i = 0;
@@ -90,7 +90,7 @@ internal readonly unsafe struct KvWriter<TS, TV>(KvFormat format, int headDim, b
             *mayHoldSpecials = true;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private void NarrowToBf16(float* source, ushort* destination)
     {
         int i = 0;

@@ -27,7 +27,7 @@ internal static unsafe class PanelProduct<TS, TV>
     /// <param name="steps">Steps of the panel.</param>
     /// <param name="c">The rows' sums, <paramref name="cStride"/> apart.</param>
     /// <param name="cStride">See <paramref name="c"/>.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void FourRows(float* a, nint aStride, float* panel, int steps, float* c, nint cStride)
     {
         float* a0 = a, a1 = a0 + aStride, a2 = a1 + aStride, a3 = a2 + aStride;
@@ -58,7 +58,7 @@ internal static unsafe class PanelProduct<TS, TV>
     }
 
     /// <summary>One row.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void OneRow(float* a, float* panel, int steps, float* c)
     {
         TV c0 = TS.Load(c), c1 = TS.Load(c + TS.Count);

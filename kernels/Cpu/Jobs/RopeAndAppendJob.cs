@@ -70,7 +70,7 @@ internal unsafe struct RopeAndAppendJob<TS, TV> : IParallelJob
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private readonly void Rotate(float* x, int heads, float* cos, float* sin)
     {
         int half = HeadDim / 2;

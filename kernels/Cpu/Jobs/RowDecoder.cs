@@ -44,7 +44,7 @@ internal static unsafe class RowDecoder<TS, TV>
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private static void Plain<TL>(byte* row, int columns, float* destination)
         where TL : struct, IElementLoader
     {
@@ -55,14 +55,14 @@ internal static unsafe class RowDecoder<TS, TV>
             LaneMath<TS, TV>.StorePartial(destination + whole, TL.LoadPartial<TS, TV>(row, whole, columns - whole), columns - whole);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private static void Q8(byte* row, int columns, float* destination)
     {
         for (int i = 0; i < columns; i += Q8Block.Elements, row += 34)
             Scale((sbyte*)row + 2, Q8Block.Elements, TS.Splat(Half(row)), destination + i);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private static void Q4(byte* row, int columns, float* destination)
     {
         sbyte* quants = stackalloc sbyte[Q4Block.Elements];
@@ -75,7 +75,7 @@ internal static unsafe class RowDecoder<TS, TV>
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private static void Q4K(byte* row, int columns, float* destination)
     {
         sbyte* quants = stackalloc sbyte[KBlockHead.SubElements];
@@ -89,7 +89,7 @@ internal static unsafe class RowDecoder<TS, TV>
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private static void Q5K(byte* row, int columns, float* destination)
     {
         sbyte* quants = stackalloc sbyte[KBlockHead.SubElements];
@@ -106,7 +106,7 @@ internal static unsafe class RowDecoder<TS, TV>
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     private static void Q6K(byte* row, int columns, float* destination)
     {
         const int Run = 32, Sub = 16, UpperBits = 128, Scales = 192, BlockScale = 208;

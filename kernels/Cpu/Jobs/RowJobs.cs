@@ -28,7 +28,7 @@ internal unsafe struct RmsNormJob<TS, TV> : IParallelJob
     public int Columns;
     public float* Output;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
         float* x = Input + (chunk * (long)Columns), y = Output + (chunk * (long)Columns);
@@ -56,7 +56,7 @@ internal unsafe struct ArgMaxJob<TS, TV> : IParallelJob
     public int Columns;
     public int* Indices;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
         float* row = Logits + (chunk * (long)Columns);

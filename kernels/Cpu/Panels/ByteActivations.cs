@@ -37,7 +37,7 @@ internal unsafe struct ByteActivations : IParallelJob
     public static long RowBytes(int columns) => (long)(columns / Panel.BlockColumns) * BlockBytes;
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
         RowTile tile = RowTile.Of(chunk, RowCount);

@@ -17,7 +17,7 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
     public static int ActivationBytes => ByteActivations.BlockBytes;
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void One(byte* span, int blocks, int lane, byte* x, float* y, bool resumes)
     {
         TV a0 = Begin(y, resumes);
@@ -39,7 +39,7 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
     }
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void Two(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes);
@@ -63,7 +63,7 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
     }
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void Four(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         float* y1 = y + yStride, y2 = y1 + yStride, y3 = y2 + yStride;
@@ -92,7 +92,7 @@ internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
     }
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void Eight(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         float* y4 = y + (4 * yStride);

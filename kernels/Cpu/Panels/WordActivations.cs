@@ -29,7 +29,7 @@ internal unsafe struct WordActivations : IParallelJob
     public static long RowBytes(int columns) => (long)(columns / Panel.BlockColumns) * BlockBytes;
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
         RowTile tile = RowTile.Of(chunk, RowCount);

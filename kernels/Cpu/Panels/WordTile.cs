@@ -21,7 +21,7 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
     public static int ActivationBytes => WordActivations.BlockBytes;
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void One(byte* span, int blocks, int lane, byte* x, float* y, bool resumes)
     {
         TV a0 = Begin(y, resumes);
@@ -50,7 +50,7 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
     }
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void Two(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes);
@@ -81,7 +81,7 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
     }
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void Four(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         float* y1 = y + yStride, y2 = y1 + yStride, y3 = y2 + yStride;
@@ -119,7 +119,7 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
     }
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Alone)]
     public static void Eight(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes)
     {
         float* y4 = y + (4 * yStride);

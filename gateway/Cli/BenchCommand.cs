@@ -71,7 +71,7 @@ internal sealed class BenchCommand
         var run = new BenchRun(local, result.GetValue(_repetitions), progress.Show);
         double firstSeconds = run.FirstToken(cancellation), startSeconds = Machine.SecondsSinceStart;
 
-        int threads = Devices.ThreadsFor(result.GetValue(_model.Threads), 1);
+        int threads = _model.DeviceOf(result).ThreadsOf(1);
         CpuCeilings? ceilings = MeasureCeilings(local, threads, result.GetValue(_noCeilings), progress);
         var work = new ModelWork(local.File, ceilings);
         progress.Clear();

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Net;
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Gateway.Local;
-using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Files;
 
 namespace Llama3Cluster.Gateway.Cli;
@@ -50,14 +49,8 @@ internal sealed class NodeOptions(string clusterFallback)
     public IReadOnlyList<StageDevice> CreateDevices(ParseResult result, ModelOptions model, int count)
     {
         long memory = result.GetValue(Memory) ?? Devices.DefaultMemory;
-        int threads = Devices.ThreadsFor(result.GetValue(model.Threads), count);
-        return
-        [
-            .. Enumerable.Range(0, count).Select(index =>
-            {
-                ComputeDevice device = Devices.Create(result.GetValue(model.Device)!, threads);
-                return new StageDevice(index, device, memory / count, Devices.NominalBytesPerSecond(threads));
-            }),
-        ];
+        DeviceChoice choice = model.DeviceOf(result);
+        double speed = Devices.NominalBytesPerSecond(choice.ThreadsOf(count));
+        return [.. Enumerable.Range(0, count).Select(index => new StageDevice(index, choice.Create(count), memory / count, speed))];
     }
 }

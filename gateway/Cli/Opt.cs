@@ -107,7 +107,7 @@ internal static class Opt
 
         return new Option<T>(name)
         {
-            Description = fallback is null ? description : $"{description} [default: {fallback}]",
+            Description = description,
             HelpName = helpName,
             DefaultValueFactory = _ => (Settings.Find(name) ?? fallback) is { } text ? Parse(text) : default!,
             CustomParser = result => Convert(result, expected, parser),

@@ -15,15 +15,13 @@ internal static class Devices
     /// <summary>Makes one device.</summary>
     /// <param name="name"><c>auto</c> and <c>cpu</c>: vectors on this machine's cores; <c>reference</c>: the scalar specification.</param>
     /// <param name="threads">Threads of a CPU device.</param>
-    public static ComputeDevice Create(string name, int threads) => name switch
+    /// <param name="repack">Whether a CPU device keeps quantized weights rearranged.</param>
+    public static ComputeDevice Create(string name, int threads, Repack repack) => name switch
     {
-        "auto" or "cpu" => new CpuDevice(threads),
+        "auto" or "cpu" => new CpuDevice(threads, repack),
         "reference" => new ReferenceDevice(),
         _ => throw new UsageException($"--device takes {Names}, not \"{name}\""),
     };
-
-    /// <summary>Threads of each of so many devices: an equal share of the cores, unless a number is given.</summary>
-    public static int ThreadsFor(int? asked, int devices) => asked ?? Math.Max(1, Environment.ProcessorCount / Math.Max(devices, 1));
 
     /// <summary>Memory that slices may use on this machine in all, if nothing is said: four fifths of what it has.</summary>
     public static long DefaultMemory => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 5 * 4;

@@ -30,8 +30,7 @@ internal sealed class LocalModel : IDisposable
 
     /// <summary>Opens and loads a model.</summary>
     /// <param name="path">Its path.</param>
-    /// <param name="device">Name of the device.</param>
-    /// <param name="threads">Threads of a CPU device; null for all cores.</param>
+    /// <param name="device">The device for all slices.</param>
     /// <param name="stages">How many slices.</param>
     /// <param name="sequences">Sequences at one time.</param>
     /// <param name="context">Positions of each; null for the model's own.</param>
@@ -40,14 +39,14 @@ internal sealed class LocalModel : IDisposable
     /// <param name="kvFormat">How keys and values are stored; null for what suits the weights.</param>
     /// <param name="cancellationToken">Ends the loading early.</param>
     public static LocalModel Load(
-        string path, string device, int? threads, int stages, int sequences, int? context, int rows, int logitRows,
+        string path, DeviceChoice device, int stages, int sequences, int? context, int rows, int logitRows,
         KvFormat? kvFormat, CancellationToken cancellationToken)
     {
         ModelFile file = ModelFile.Open(path);
         ComputeDevice? compute = null;
         try
         {
-            compute = Devices.Create(device, Devices.ThreadsFor(threads, 1));
+            compute = device.Create(1);
             int positions = context ?? file.Config.ContextLength;
             var options = new SliceOptions(
                 rows, sequences, logitRows, positions, sequences * KvPool.BlocksFor(positions), kvFormat ?? DefaultKvFormat(file));

@@ -38,7 +38,7 @@ public sealed class QuantizedPerplexityTests : IDisposable
         byte[] text = File.ReadAllBytes(Path.Combine(SharedMaterial.Folder, "corpora", "tinystories_valid_part.txt"));
         int[] tokens = TokenizerLoader.Load(path).Encode(new Prompt.Text(Encoding.UTF8.GetString(text, 0, TextBytes)));
         int rows = Perplexity.RowsPerStep(Batch);
-        using LocalModel model = LocalModel.Load(path, "cpu", 2, 1, Batch, Window, rows, rows, KvFormat.F32, CancellationToken.None);
+        using LocalModel model = LocalModel.Load(path, new DeviceChoice("cpu", 2), 1, Batch, Window, rows, rows, KvFormat.F32, CancellationToken.None);
         return Perplexity.Measure(model, tokens, Window, null, CancellationToken.None).Perplexity;
     }
 }

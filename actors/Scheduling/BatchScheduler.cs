@@ -23,10 +23,14 @@ public sealed class BatchScheduler
     private readonly Dictionary<string, Sequence> _byId = [];
     private readonly Sequence?[] _slots;
     private readonly Stack<int> _freeSlots = new();
+
+    // Of each step on its way, whether it has decoding rows.
+    private readonly Queue<bool> _inFlight = new();
     private BlockManager _blocks = new(0);
     private int _stages;
     private long _nextStep;
     private long _nextNumber;
+    private int _decodingSteps;
 
     /// <summary>Creates a scheduler without a pipeline: sequences wait until <see cref="Activate"/>.</summary>
     public BatchScheduler(SchedulerOptions options)
@@ -48,7 +52,7 @@ public sealed class BatchScheduler
     public int UsedBlockCount => _blocks.Count - _blocks.FreeCount;
 
     /// <summary>Steps on their way through the pipeline.</summary>
-    public int StepsInFlight { get; private set; }
+    public int StepsInFlight => _inFlight.Count;
 
     /// <summary>Whether there is a pipeline.</summary>
     public bool IsActive => _stages > 0;
@@ -109,7 +113,8 @@ public sealed class BatchScheduler
         for (int i = _running.Count - 1; i >= 0; i--)
             Preempt(_running[i]);
         _stages = 0;
-        StepsInFlight = 0;
+        _inFlight.Clear();
+        _decodingSteps = 0;
     }
 
     /// <summary>Fills the next step, if there is room in the pipeline and anything to compute.</summary>
@@ -121,20 +126,22 @@ public sealed class BatchScheduler
         step.Clear();
         step.Number = _nextStep;
         AddDecodingRows(step);
+        bool decodes = step.RowCount > 0;
         AddPrefillRows(step);
         while (step.RowCount < _options.MaxRows && Admit() is { } admitted)
             AddRows(step, admitted, _options.MaxRows - step.RowCount);
         if (step.RowCount == 0)
             return false;
         _nextStep++;
-        StepsInFlight++;
+        _inFlight.Enqueue(decodes);
+        _decodingSteps += decodes ? 1 : 0;
         return true;
     }
 
     /// <summary>Takes the result of the oldest step in flight.</summary>
     public void Complete(SampledTokens result, ISchedulerListener listener)
     {
-        StepsInFlight--;
+        _decodingSteps -= _inFlight.Dequeue() ? 1 : 0;
         foreach (ref readonly SampledRow row in result.Rows)
         {
             // A sequence that was removed or preempted meanwhile has another number, or none.
@@ -159,9 +166,12 @@ public sealed class BatchScheduler
     }
 
     // Decoding sequences are dealt out over as many steps as there are stages: with one step for all of them, every stage but
-    // one would wait.
+    // one would wait. With more steps, each reading of the weights would serve fewer rows: sequences that began apart come to share
+    // a step by waiting for the next of these to return.
     private void AddDecodingRows(Step step)
     {
+        if (_decodingSteps >= _stages)
+            return;
         int decoding = 0;
         foreach (Sequence sequence in _running)
             decoding += IsDecoding(sequence) ? 1 : 0;

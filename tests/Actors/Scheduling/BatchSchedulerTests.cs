@@ -33,6 +33,33 @@ public sealed class BatchSchedulerTests : ISchedulerListener
         Assert.Equal([2, 2, 2, 2], rows);
     }
 
+    [Theory]
+    [InlineData(1, 6)]
+    [InlineData(2, 3)]
+    [InlineData(3, 2)]
+    public void Sequences_that_began_apart_must_come_to_share_steps(int stages, int share)
+    {
+        BatchScheduler scheduler = Active(stages, rows: 64);
+        var pipeline = new SimulatedPipeline(16, 1000);
+        var flying = new Queue<Step>();
+        for (int i = 0; i < 6; i++)
+        {
+            scheduler.Submit(NewSequence($"g{i}", [i, 1, 2]));
+            flying.Enqueue(Next(scheduler));
+            if (flying.Count >= scheduler.MaxStepsInFlight)
+                scheduler.Complete(pipeline.Execute(flying.Dequeue()), this);
+        }
+
+        for (int round = 0; round < 12; round++)
+        {
+            scheduler.Complete(pipeline.Execute(flying.Dequeue()), this);
+            for (var step = new Step(); scheduler.TrySchedule(step); step = new Step())
+                flying.Enqueue(step);
+        }
+
+        Assert.Equal(Enumerable.Repeat(share, stages), flying.Select(step => step.RowCount));
+    }
+
     [Fact]
     public void A_long_prompt_must_be_cut_into_chunks_that_follow_each_other_without_waiting()
     {

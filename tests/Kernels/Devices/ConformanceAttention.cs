@@ -156,6 +156,21 @@ public class ConformanceAttention
     }
 
     [Fact]
+    public void What_overflows_the_scale_of_eight_bits_must_be_a_NaN()
+    {
+        foreach (ComputeDevice owned in DevicesUnderTest.Names.Select(name => DevicesUnderTest.Create(name)).Append(new ReferenceDevice()))
+        {
+            using ComputeDevice device = owned;
+            using var run = new AttentionRun(device, new KvShape(1, 1, 1, 32, KvFormat.Q8_0), group: 1);
+            foreach (float element in new[] { 1e30f, float.PositiveInfinity, float.NaN })
+            {
+                run.Spoilt = (0, element, 1);
+                Assert.All(run.Step((0, 1, [0])), value => Assert.True(float.IsNaN(value)));
+            }
+        }
+    }
+
+    [Fact]
     public void Heads_of_broken_groups_must_be_refused_with_eight_bits()
     {
         using var cpu = new CpuDevice(1);

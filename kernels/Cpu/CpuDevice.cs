@@ -7,8 +7,8 @@ using Llama3Cluster.Kernels.Host;
 namespace Llama3Cluster.Kernels.Cpu;
 
 /// <summary>
-/// The host's processor with its vector instructions and all its cores. Weights are read from the mapped file, in the file's own
-/// format; quantized ones that are multiplied by are also kept rearranged (see <see cref="Repack"/>). The widest vectors that the
+/// The host's processor with its vector instructions and all its cores. Weights stay in the file's own format; those that
+/// are multiplied by are also kept rearranged (see <see cref="Repack"/>). The widest vectors that the
 /// processor has are chosen once, when the device is made.
 /// </summary>
 public sealed class CpuDevice : ComputeDevice
@@ -50,7 +50,7 @@ public sealed class CpuDevice : ComputeDevice
     public override WeightMatrix LoadMatrix(TensorData data, WeightUse use = WeightUse.LookupAndProduct)
     {
         var matrix = new CpuMatrix(data);
-        if (use.HasFlag(WeightUse.Product) && PanelFormats.Has(data.Format) && MaySpend(PanelFormats.BytesOf(data)))
+        if (use.HasFlag(WeightUse.Product) && MaySpend(PanelFormats.BytesOf(data)))
             matrix.Pack(_pool);
         return matrix;
     }

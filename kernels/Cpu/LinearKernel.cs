@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using Llama3Cluster.Kernels.Cpu.Jobs;
 using Llama3Cluster.Kernels.Cpu.Panels;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Devices;
@@ -19,7 +17,6 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
     // Multiply-adds below which one thread is done before the others have begun.
     private const long LeastForkedProducts = 32 * 1024;
 
-    private readonly Scratch _padded = new();
     private readonly Scratch _panels = new();
     private readonly Scratch _activations = new();
     private readonly Scratch _scales = new();
@@ -29,26 +26,19 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
     {
         if (rows == 0)
             return;
-        WeightFormat format = targets[0].Weights.Format;
-        if (PanelFormats.Has(format) && targets.Length <= PanelTargets.Length && AllAre(targets, format))
+        if (targets.Length <= PanelTargets.Length && AllAre(targets, targets[0].Weights.Format))
         {
-            RunInPanels(targets, x, rows);
+            RunTogether(targets, x, rows);
             return;
         }
 
         foreach (ref readonly LinearTarget target in targets)
-        {
-            if (PanelFormats.Has(target.Weights.Format))
-                RunInPanels(new ReadOnlySpan<LinearTarget>(in target), x, rows);
-            else
-                RunInFloats(((CpuMatrix)target.Weights).Data, x, rows, ((HostTensor)target.Output).Data);
-        }
+            RunTogether(new ReadOnlySpan<LinearTarget>(in target), x, rows);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        _padded.Dispose();
         _panels.Dispose();
         _activations.Dispose();
         _scales.Dispose();
@@ -67,27 +57,20 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
 
     private int ChunksFor(long products) => products < LeastForkedProducts ? 1 : pool.Threads == 1 ? 1 : pool.Threads * ChunksPerThread;
 
-    private void RunInFloats(TensorData weights, float* x, int rows, float* y)
-    {
-        int tiles = (weights.Rows + DotTile<TS, TV>.Outputs - 1) / DotTile<TS, TV>.Outputs;
-        int chunks = ChunksFor((long)weights.Rows * weights.Columns * rows);
-        int perChunk = (tiles + chunks - 1) / chunks * DotTile<TS, TV>.Outputs;
-        var job = new LinearJob<TS, TV>
-        {
-            Weights = weights,
-            X = Pad(x, rows, weights.Columns),
-            Rows = rows,
-            Y = y,
-            OutputsPerChunk = perChunk,
-            Panels = _panels.Take(pool.Threads * LinearJob<TS, TV>.PanelBytes(weights.Columns)),
-        };
-        pool.Run(&job, (weights.Rows + perChunk - 1) / perChunk);
-    }
-
-    private void RunInPanels(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+    private void RunTogether(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
     {
         switch (targets[0].Weights.Format)
         {
+            case WeightFormat.F32:
+                byte* floats = Copied(targets[0].Weights.Columns, x, rows);
+                RunTiles<PanelPlain<F32Loader>, FloatTile<TS, TV, F32Loader>>(targets, floats, null, rows);
+                break;
+            case WeightFormat.F16:
+                RunByFloats<F16Loader>(targets, x, rows);
+                break;
+            case WeightFormat.BF16:
+                RunByFloats<Bf16Loader>(targets, x, rows);
+                break;
             case WeightFormat.Q8_0:
                 RunByWords(targets, x, rows);
                 break;
@@ -106,6 +89,29 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
             default:
                 throw PanelFormats.Unknown(targets[0].Weights.Format);
         }
+    }
+
+    private void RunByFloats<TL>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+        where TL : struct, IElementLoader
+    {
+        byte* activations = Copied(targets[0].Weights.Columns, x, rows);
+        if (rows <= RowTile.Most)
+            RunTiles<PanelPlain<TL>, FloatTile<TS, TV, TL>>(targets, activations, null, rows);
+        else
+            RunTiles<PanelPlain<TL>, ExpandedTile<TS, TV, TL>>(targets, activations, null, rows);
+    }
+
+    private byte* Copied(int columns, float* x, int rows)
+    {
+        var activations = new FloatActivations
+        {
+            Source = x,
+            Columns = columns,
+            RowCount = rows,
+            Rows = _activations.Take(rows * FloatActivations.RowBytes(columns)),
+        };
+        pool.Run(&activations, rows);
+        return activations.Rows;
     }
 
     private void RunByBytes<TF>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
@@ -147,12 +153,12 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
         var job = new PanelJob<TS, TV, TF, TT>
         {
             TargetCount = targets.Length,
-            Blocks = targets[0].Weights.Columns / Panel.BlockColumns,
+            Blocks = Panel.BlocksOf(targets[0].Weights.Columns),
             X = activations,
             Rows = rows,
             RowScales = rowScales,
         };
-        bool keepsAll = true;
+        job.KeepsAll = true;
         for (int i = 0; i < targets.Length; i++)
         {
             var matrix = (CpuMatrix)targets[i].Weights;
@@ -166,28 +172,12 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
                 FirstPanel = job.PanelCount,
             };
             job.PanelCount += Panel.CountOf(matrix.Rows);
-            keepsAll &= matrix.Panels != null;
+            job.KeepsAll &= matrix.Panels != null;
         }
 
         int chunks = ChunksFor((long)job.PanelCount * Panel.Outputs * targets[0].Weights.Columns * rows);
         job.PanelsPerChunk = (job.PanelCount + chunks - 1) / chunks;
-        job.Scratches = keepsAll ? null : _panels.Take(pool.Threads * job.ScratchBytes);
+        job.Scratches = _panels.Take(pool.Threads * job.ScratchBytes);
         pool.Run(&job, (job.PanelCount + job.PanelsPerChunk - 1) / job.PanelsPerChunk);
-    }
-
-    private float* Pad(float* x, int rows, int columns)
-    {
-        int padded = LinearJob<TS, TV>.PaddedColumns(columns);
-        if (padded == columns)
-            return x;
-        var copy = (float*)_padded.Take((long)rows * padded * sizeof(float));
-        for (int r = 0; r < rows; r++)
-        {
-            float* row = copy + (r * (long)padded);
-            Unsafe.CopyBlockUnaligned(row, x + (r * (long)columns), (uint)(columns * sizeof(float)));
-            Unsafe.InitBlockUnaligned(row + columns, 0, (uint)((padded - columns) * sizeof(float)));
-        }
-
-        return copy;
     }
 }

@@ -2,7 +2,7 @@ using Llama3Cluster.Kernels.Cpu.Simd;
 
 namespace Llama3Cluster.Kernels.Cpu.Panels;
 
-/// <summary>How many rows and columns of a quantized matrix lie together in a panel.</summary>
+/// <summary>How many rows and columns of a weight matrix lie together in a panel.</summary>
 internal static class Panel
 {
     /// <summary>Weight rows of a panel: one a lane of the widest vectors. Narrower vectors take a panel in parts.</summary>
@@ -19,11 +19,15 @@ internal static class Panel
 
     /// <summary>Panels of so many outputs; the last may be partly empty.</summary>
     public static int CountOf(int outputs) => (outputs + Outputs - 1) / Outputs;
+
+    /// <summary>Blocks of a row of so many columns; the last may be partly empty.</summary>
+    public static int BlocksOf(int columns) => (columns + BlockColumns - 1) / BlockColumns;
 }
 
 /// <summary>
-/// A weight format rearranged for the registers: 16 rows side by side, so that a vector holds four neighbouring columns of each row in a
-/// 32-bit lane, a dot product never leaves its lane, and 16 results come out at once. The numbers are those of the file, bit for bit.
+/// A weight format rearranged for the registers: 16 rows side by side, a row a lane, so that a dot product never leaves its lane, and 16
+/// results come out at once. Of quantized weights a 32-bit lane holds four neighbouring columns. The numbers are those of the file, bit
+/// for bit.
 /// A panel is read from end to end: span after span of a few blocks of 32 columns, of each first the scales and then the codes.
 /// </summary>
 internal unsafe interface IPanelFormat
@@ -36,6 +40,9 @@ internal unsafe interface IPanelFormat
 
     /// <summary>Bytes of a block's codes.</summary>
     static abstract int BlockCodeBytes { get; }
+
+    /// <summary>Bytes of an element of a plain format, whose rows may end within a block; 0 for formats of whole blocks.</summary>
+    static virtual int ElementBytes => 0;
 
     /// <summary>Rearranges one block of 16 rows.</summary>
     /// <param name="rows">Where the 16 rows begin in the file.</param>

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Llama3Cluster.Kernels.Cpu.Panels;
 
 /// <summary>Multiplies a few rows of activations by some blocks of a panel, for the lanes of one vector from <c>lane</c> on.</summary>
@@ -9,6 +11,12 @@ internal unsafe interface IPanelTile
 {
     /// <summary>Bytes of a row's activations for one block.</summary>
     static abstract int ActivationBytes { get; }
+
+    /// <summary>Bytes of a block of the panel in the form that the tile takes; 0 if it takes the format's own.</summary>
+    static virtual int ExpandedBlockBytes => 0;
+
+    /// <summary>Brings some blocks of the panel into that form.</summary>
+    static virtual void Expand(byte* span, int blocks, byte* to) => throw new UnreachableException();
 
     /// <summary>One row.</summary>
     static abstract void One(byte* span, int blocks, int lane, byte* x, float* y, bool resumes);

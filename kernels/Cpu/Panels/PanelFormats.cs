@@ -1,3 +1,4 @@
+using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Formats;
 
 namespace Llama3Cluster.Kernels.Cpu.Panels;
@@ -5,12 +6,12 @@ namespace Llama3Cluster.Kernels.Cpu.Panels;
 /// <summary>Which panel format belongs to which weight format.</summary>
 internal static unsafe class PanelFormats
 {
-    /// <summary>Whether weights of a format are multiplied in panels.</summary>
-    public static bool Has(WeightFormat format) => format.ElementsPerBlock() > 1;
-
     /// <summary>Bytes of all panels of a matrix.</summary>
     public static long BytesOf(TensorData matrix) => Panel.CountOf(matrix.Rows) * (matrix.Format switch
     {
+        WeightFormat.F32 => PanelPacker<PanelPlain<F32Loader>>.PanelBytes(BlocksOf(matrix)),
+        WeightFormat.F16 => PanelPacker<PanelPlain<F16Loader>>.PanelBytes(BlocksOf(matrix)),
+        WeightFormat.BF16 => PanelPacker<PanelPlain<Bf16Loader>>.PanelBytes(BlocksOf(matrix)),
         WeightFormat.Q8_0 => PanelPacker<PanelQ8>.PanelBytes(BlocksOf(matrix)),
         WeightFormat.Q4_0 => PanelPacker<PanelQ4>.PanelBytes(BlocksOf(matrix)),
         WeightFormat.Q4_K => PanelPacker<PanelQ4K>.PanelBytes(BlocksOf(matrix)),
@@ -24,6 +25,15 @@ internal static unsafe class PanelFormats
     {
         switch (matrix.Format)
         {
+            case WeightFormat.F32:
+                Pack<PanelPlain<F32Loader>>(matrix, panels, pool);
+                break;
+            case WeightFormat.F16:
+                Pack<PanelPlain<F16Loader>>(matrix, panels, pool);
+                break;
+            case WeightFormat.BF16:
+                Pack<PanelPlain<Bf16Loader>>(matrix, panels, pool);
+                break;
             case WeightFormat.Q8_0:
                 Pack<PanelQ8>(matrix, panels, pool);
                 break;
@@ -44,11 +54,10 @@ internal static unsafe class PanelFormats
         }
     }
 
-    /// <summary>Blocks of a row.</summary>
-    public static int BlocksOf(TensorData matrix) => matrix.Columns / Panel.BlockColumns;
-
     /// <summary>What is thrown for a format that has no panels.</summary>
     public static NotSupportedException Unknown(WeightFormat format) => new($"weights of format {format} have no panels");
+
+    private static int BlocksOf(TensorData matrix) => Panel.BlocksOf(matrix.Columns);
 
     private static void Pack<TF>(TensorData matrix, byte* panels, WorkerPool pool)
         where TF : struct, IPanelFormat

@@ -31,7 +31,7 @@ internal struct PanelTargets
 }
 
 /// <summary>
-/// Products with quantized matrices; a chunk is a run of panels. With several tiles of rows the columns go in passes, so that the weights
+/// Products with weight matrices; a chunk is a run of panels. With several tiles of rows the columns go in passes, so that the weights
 /// of a pass stay in the first-level cache while the rows go by, and its activations in the second-level cache while the panels do.
 /// </summary>
 internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
@@ -60,16 +60,29 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
     public int PanelsPerChunk;
     public int PanelCount;
 
-    /// <summary>Room for a worker to fill a panel; null if every target keeps its panels.</summary>
+    /// <summary>Whether every target keeps its panels.</summary>
+    public bool KeepsAll;
+
+    /// <summary>Room for a worker to fill a pass of a panel, and to expand it.</summary>
     public byte* Scratches;
 
-    /// <summary>Bytes that a worker needs to fill a panel.</summary>
-    public readonly long ScratchBytes => PanelPacker<TF>.PanelBytes(PassBlocks);
+    /// <summary>Bytes that a worker needs for that.</summary>
+    public readonly long ScratchBytes => FillBytes + Scratch.RoundUp((long)PassBlocks * TT.ExpandedBlockBytes);
 
-    // The columns of a pass: all, or so many that a panel's part and one tile of activations stay in the first-level cache.
-    private readonly int PassBlocks => Rows <= RowTile.Most
-        ? Blocks
-        : Math.Min(Blocks, FirstLevelBytes / ((RowTile.Most * TT.ActivationBytes) + TF.BlockCodeBytes) / PassGranularity * PassGranularity);
+    private readonly long FillBytes => KeepsAll ? 0 : Scratch.RoundUp(PanelPacker<TF>.PanelBytes(PassBlocks));
+
+    // The columns of a pass: all, if panels are read as they lie by one tile of rows; else so many that a panel's part and one tile of
+    // activations stay in the first-level cache.
+    private readonly int PassBlocks
+    {
+        get
+        {
+            if (KeepsAll && Rows <= RowTile.Most)
+                return Blocks;
+            int bytes = (RowTile.Most * TT.ActivationBytes) + Math.Max(TF.BlockCodeBytes, TT.ExpandedBlockBytes);
+            return Math.Min(Blocks, FirstLevelBytes / bytes / PassGranularity * PassGranularity);
+        }
+    }
 
     private readonly long RowBytes => (long)Blocks * TT.ActivationBytes;
 
@@ -116,6 +129,13 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
         {
             span = Scratches + (worker * ScratchBytes);
             PanelPacker<TF>.Pack(target.Matrix, target.RowBytes, target.Outputs, panel, firstBlock, blocks, span);
+        }
+
+        if (TT.ExpandedBlockBytes > 0)
+        {
+            byte* expanded = Scratches + (worker * ScratchBytes) + FillBytes;
+            TT.Expand(span, blocks, expanded);
+            span = expanded;
         }
 
         int outputs = Math.Min(Panel.Outputs, target.Outputs - (panel * Panel.Outputs));

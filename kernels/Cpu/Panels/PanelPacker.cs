@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Llama3Cluster.Kernels.Cpu.Panels;
 
 /// <summary>Where the parts of panels lie, and how they are filled from a matrix in its file.</summary>
@@ -23,10 +25,31 @@ internal static unsafe class PanelPacker<TF>
         byte** rows = stackalloc byte*[Panel.Outputs];
         for (int lane = 0; lane < Panel.Outputs; lane++)
             rows[lane] = matrix + (Math.Min((panel * Panel.Outputs) + lane, outputs - 1) * rowBytes);
+        long blockBytes = Panel.BlockColumns * TF.ElementBytes;
         for (int block = 0; block < blocks; block++)
         {
             byte* span = destination + (block / TF.SpanBlocks * (long)SpanBytes);
-            TF.Pack(rows, firstBlock + block, span, span + TF.SpanScaleBytes + (block % TF.SpanBlocks * TF.BlockCodeBytes));
+            byte* codes = span + TF.SpanScaleBytes + (block % TF.SpanBlocks * TF.BlockCodeBytes);
+            if ((firstBlock + block + 1) * blockBytes > rowBytes)
+                PackLast(rows, rowBytes - ((firstBlock + block) * blockBytes), firstBlock + block, span, codes);
+            else
+                TF.Pack(rows, firstBlock + block, span, codes);
         }
+    }
+
+    // A plain row may end within a block: nothing is read beyond it, and zeros follow.
+    private static void PackLast(byte** rows, long bytes, int block, byte* span, byte* codes)
+    {
+        int blockBytes = Panel.BlockColumns * TF.ElementBytes;
+        byte* copies = stackalloc byte[Panel.Outputs * blockBytes];
+        byte** starts = stackalloc byte*[Panel.Outputs];
+        Unsafe.InitBlockUnaligned(copies, 0, (uint)(Panel.Outputs * blockBytes));
+        for (int lane = 0; lane < Panel.Outputs; lane++)
+        {
+            starts[lane] = copies + (lane * blockBytes);
+            Unsafe.CopyBlockUnaligned(starts[lane], rows[lane] + ((long)block * blockBytes), (uint)bytes);
+        }
+
+        TF.Pack(starts, 0, span, codes);
     }
 }

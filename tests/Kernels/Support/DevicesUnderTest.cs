@@ -1,6 +1,7 @@
 using Llama3Cluster.Kernels.Cpu;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Kernels.Gpu;
 
 namespace Llama3Cluster.Kernels.Tests.Support;
 
@@ -11,7 +12,9 @@ internal static class DevicesUnderTest
 
     private static readonly Dictionary<string, Func<int, ComputeDevice>> Factories = Enum.GetValues<SimdPath>()
         .Where(SimdPaths.IsSupported)
-        .ToDictionary(path => $"cpu {SimdPaths.NameOf(path)}", path => (Func<int, ComputeDevice>)(threads => new CpuDevice(threads, path)));
+        .Select(path => ($"cpu {SimdPaths.NameOf(path)}", (Func<int, ComputeDevice>)(threads => new CpuDevice(threads, path))))
+        .Concat(GpuUnderTest.Contexts.Select(gpu => (gpu.Info.Id, (Func<int, ComputeDevice>)(_ => new GpuDevice(gpu)))))
+        .ToDictionary(pair => pair.Item1, pair => pair.Item2);
 
     /// <summary>Their names.</summary>
     public static IEnumerable<string> Names => Factories.Keys;

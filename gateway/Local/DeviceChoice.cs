@@ -6,7 +6,7 @@ namespace Llama3Cluster.Gateway.Local;
 /// <summary>Which devices a command computes on.</summary>
 /// <param name="Name">One of <see cref="Devices.Names"/>.</param>
 /// <param name="Threads">Threads of each CPU device; null for an equal share of the cores.</param>
-/// <param name="Repack">Whether CPU devices keep quantized weights rearranged.</param>
+/// <param name="Repack">Whether CPU devices keep weights rearranged.</param>
 internal sealed record DeviceChoice(string Name, int? Threads = null, Repack Repack = Repack.Auto)
 {
     /// <summary>Threads of each of so many devices.</summary>

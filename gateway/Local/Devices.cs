@@ -15,7 +15,7 @@ internal static class Devices
     /// <summary>Makes one device.</summary>
     /// <param name="name"><c>auto</c> and <c>cpu</c>: vectors on this machine's cores; <c>reference</c>: the scalar specification.</param>
     /// <param name="threads">Threads of a CPU device.</param>
-    /// <param name="repack">Whether a CPU device keeps quantized weights rearranged.</param>
+    /// <param name="repack">Whether a CPU device keeps weights rearranged.</param>
     public static ComputeDevice Create(string name, int threads, Repack repack) => name switch
     {
         "auto" or "cpu" => new CpuDevice(threads, repack),

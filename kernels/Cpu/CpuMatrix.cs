@@ -18,9 +18,13 @@ internal sealed unsafe class CpuMatrix(TensorData data) : WeightMatrix(data.Form
     /// <inheritdoc/>
     public override long DeviceBytes => _panels?.Bytes ?? 0;
 
+    /// <summary>Whether half-precision weights are known to be finite.</summary>
+    public bool IsFiniteHalf { get; private set; }
+
     /// <summary>Rearranges the weights, with every thread of the pool.</summary>
     public void Pack(WorkerPool pool)
     {
+        IsFiniteHalf = Format == WeightFormat.F16 && HalfScan.IsFinite(Data, pool);
         var panels = new HugeMemory(PanelFormats.BytesOf(Data));
         PanelFormats.Pack(Data, panels.Data, pool);
         _panels = panels;

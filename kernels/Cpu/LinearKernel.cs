@@ -17,6 +17,9 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
     // Multiply-adds below which one thread is done before the others have begun.
     private const long LeastForkedProducts = 32 * 1024;
 
+    // Rows that repay widening a panel of half-precision weights beforehand. Widening bfloat16 costs next to nothing.
+    private const int LeastExpandedRows = 33;
+
     private readonly Scratch _panels = new();
     private readonly Scratch _activations = new();
     private readonly Scratch _scales = new();
@@ -55,6 +58,17 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
         return true;
     }
 
+    private static bool AreFiniteHalves(ReadOnlySpan<LinearTarget> targets)
+    {
+        foreach (ref readonly LinearTarget target in targets)
+        {
+            if (!((CpuMatrix)target.Weights).IsFiniteHalf)
+                return false;
+        }
+
+        return true;
+    }
+
     private int ChunksFor(long products) => products < LeastForkedProducts ? 1 : pool.Threads == 1 ? 1 : pool.Threads * ChunksPerThread;
 
     private void RunTogether(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
@@ -62,14 +76,16 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
         switch (targets[0].Weights.Format)
         {
             case WeightFormat.F32:
-                byte* floats = Copied(targets[0].Weights.Columns, x, rows);
-                RunTiles<PanelPlain<F32Loader>, FloatTile<TS, TV, F32Loader>>(targets, floats, null, rows);
+                RunByFloats<F32Loader>(targets, x, rows, expands: false);
+                break;
+            case WeightFormat.F16 when AreFiniteHalves(targets):
+                RunByFloats<FiniteHalfLoader>(targets, x, rows, rows >= LeastExpandedRows);
                 break;
             case WeightFormat.F16:
-                RunByFloats<F16Loader>(targets, x, rows);
+                RunByFloats<F16Loader>(targets, x, rows, rows >= LeastExpandedRows);
                 break;
             case WeightFormat.BF16:
-                RunByFloats<Bf16Loader>(targets, x, rows);
+                RunByFloats<Bf16Loader>(targets, x, rows, expands: false);
                 break;
             case WeightFormat.Q8_0:
                 RunByWords(targets, x, rows);
@@ -91,18 +107,10 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
         }
     }
 
-    private void RunByFloats<TL>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+    private void RunByFloats<TL>(ReadOnlySpan<LinearTarget> targets, float* x, int rows, bool expands)
         where TL : struct, IElementLoader
     {
-        byte* activations = Copied(targets[0].Weights.Columns, x, rows);
-        if (rows <= RowTile.Most)
-            RunTiles<PanelPlain<TL>, FloatTile<TS, TV, TL>>(targets, activations, null, rows);
-        else
-            RunTiles<PanelPlain<TL>, ExpandedTile<TS, TV, TL>>(targets, activations, null, rows);
-    }
-
-    private byte* Copied(int columns, float* x, int rows)
-    {
+        int columns = targets[0].Weights.Columns;
         var activations = new FloatActivations
         {
             Source = x,
@@ -111,7 +119,10 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
             Rows = _activations.Take(rows * FloatActivations.RowBytes(columns)),
         };
         pool.Run(&activations, rows);
-        return activations.Rows;
+        if (expands)
+            RunTiles<PanelPlain<TL>, ExpandedTile<TS, TV, TL>>(targets, activations.Rows, null, rows);
+        else
+            RunTiles<PanelPlain<TL>, FloatTile<TS, TV, TL>>(targets, activations.Rows, null, rows);
     }
 
     private void RunByBytes<TF>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)

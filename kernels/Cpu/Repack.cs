@@ -1,6 +1,6 @@
 namespace Llama3Cluster.Kernels.Cpu;
 
-/// <summary>Whether a <see cref="CpuDevice"/> keeps quantized weights rearranged for its registers, beside the mapped file.</summary>
+/// <summary>Whether a <see cref="CpuDevice"/> keeps weights rearranged for its registers, beside the mapped file.</summary>
 public enum Repack : byte
 {
     /// <summary>As long as the memory that is free allows.</summary>

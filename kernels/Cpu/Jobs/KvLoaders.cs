@@ -87,18 +87,3 @@ internal readonly unsafe struct Q8KvLoader : IKvLoader
         where TS : struct, ILanes<TV>
         where TV : unmanaged => throw new UnreachableException();
 }
-
-/// <summary>Half precision without infinities and NaNs: what a cache nearly always holds.</summary>
-internal readonly unsafe struct FiniteHalfLoader : IElementLoader
-{
-    public static int ElementBytes => F16Loader.ElementBytes;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Load<TS, TV>(byte* row, long element)
-        where TS : struct, ILanes<TV>
-        where TV : unmanaged => TS.LoadFiniteHalf((ushort*)row + element);
-
-    public static TV LoadPartial<TS, TV>(byte* row, long element, int count)
-        where TS : struct, ILanes<TV>
-        where TV : unmanaged => F16Loader.LoadPartial<TS, TV>(row, element, count);
-}

@@ -25,13 +25,13 @@ internal readonly unsafe struct FloatTile<TS, TV, TL> : IPanelTile
         TV a0 = Begin(y, resumes);
         byte* weights = span + (lane * TL.ElementBytes);
         var values = (float*)x;
-        for (; blocks > 0; blocks--, values += Panel.BlockColumns)
+        for (; blocks > 0; blocks--)
         {
             CachePrefetch.Beyond(weights, Panel.BlockColumns * ColumnBytes);
-            for (int i = 0; i < Panel.BlockColumns; i++, weights += ColumnBytes)
+            for (byte* end = weights + (Panel.BlockColumns * ColumnBytes); weights < end; weights += ColumnBytes, values++)
             {
                 TV w = TL.Load<TS, TV>(weights, 0);
-                a0 = TS.MultiplyAdd(w, TS.Splat(values[i]), a0);
+                a0 = TS.MultiplyAdd(w, TS.Splat(*values), a0);
             }
         }
 
@@ -45,14 +45,14 @@ internal readonly unsafe struct FloatTile<TS, TV, TL> : IPanelTile
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes);
         byte* weights = span + (lane * TL.ElementBytes);
         var values = (float*)x;
-        for (; blocks > 0; blocks--, values += 2 * Panel.BlockColumns)
+        for (; blocks > 0; blocks--, values += Panel.BlockColumns)
         {
             CachePrefetch.Beyond(weights, Panel.BlockColumns * ColumnBytes);
-            for (int i = 0; i < Panel.BlockColumns; i++, weights += ColumnBytes)
+            for (byte* end = weights + (Panel.BlockColumns * ColumnBytes); weights < end; weights += ColumnBytes, values++)
             {
                 TV w = TL.Load<TS, TV>(weights, 0);
-                a0 = TS.MultiplyAdd(w, TS.Splat(values[i]), a0);
-                a1 = TS.MultiplyAdd(w, TS.Splat(values[i + Panel.BlockColumns]), a1);
+                a0 = TS.MultiplyAdd(w, TS.Splat(*values), a0);
+                a1 = TS.MultiplyAdd(w, TS.Splat(values[Panel.BlockColumns]), a1);
             }
         }
 
@@ -67,16 +67,16 @@ internal readonly unsafe struct FloatTile<TS, TV, TL> : IPanelTile
         TV a0 = Begin(y, resumes), a1 = Begin(y + yStride, resumes), a2 = Begin(y + (2 * yStride), resumes), a3 = Begin(y + (3 * yStride), resumes);
         byte* weights = span + (lane * TL.ElementBytes);
         var values = (float*)x;
-        for (; blocks > 0; blocks--, values += 4 * Panel.BlockColumns)
+        for (; blocks > 0; blocks--, values += 3 * Panel.BlockColumns)
         {
             CachePrefetch.Beyond(weights, Panel.BlockColumns * ColumnBytes);
-            for (int i = 0; i < Panel.BlockColumns; i++, weights += ColumnBytes)
+            for (byte* end = weights + (Panel.BlockColumns * ColumnBytes); weights < end; weights += ColumnBytes, values++)
             {
                 TV w = TL.Load<TS, TV>(weights, 0);
-                a0 = TS.MultiplyAdd(w, TS.Splat(values[i]), a0);
-                a1 = TS.MultiplyAdd(w, TS.Splat(values[i + Panel.BlockColumns]), a1);
-                a2 = TS.MultiplyAdd(w, TS.Splat(values[i + (2 * Panel.BlockColumns)]), a2);
-                a3 = TS.MultiplyAdd(w, TS.Splat(values[i + (3 * Panel.BlockColumns)]), a3);
+                a0 = TS.MultiplyAdd(w, TS.Splat(*values), a0);
+                a1 = TS.MultiplyAdd(w, TS.Splat(values[Panel.BlockColumns]), a1);
+                a2 = TS.MultiplyAdd(w, TS.Splat(values[2 * Panel.BlockColumns]), a2);
+                a3 = TS.MultiplyAdd(w, TS.Splat(values[3 * Panel.BlockColumns]), a3);
             }
         }
 
@@ -94,20 +94,20 @@ internal readonly unsafe struct FloatTile<TS, TV, TL> : IPanelTile
         TV a4 = Begin(y + (4 * yStride), resumes), a5 = Begin(y + (5 * yStride), resumes), a6 = Begin(y + (6 * yStride), resumes), a7 = Begin(y + (7 * yStride), resumes);
         byte* weights = span + (lane * TL.ElementBytes);
         var values = (float*)x;
-        for (; blocks > 0; blocks--, values += 8 * Panel.BlockColumns)
+        for (; blocks > 0; blocks--, values += 7 * Panel.BlockColumns)
         {
             CachePrefetch.Beyond(weights, Panel.BlockColumns * ColumnBytes);
-            for (int i = 0; i < Panel.BlockColumns; i++, weights += ColumnBytes)
+            for (byte* end = weights + (Panel.BlockColumns * ColumnBytes); weights < end; weights += ColumnBytes, values++)
             {
                 TV w = TL.Load<TS, TV>(weights, 0);
-                a0 = TS.MultiplyAdd(w, TS.Splat(values[i]), a0);
-                a1 = TS.MultiplyAdd(w, TS.Splat(values[i + Panel.BlockColumns]), a1);
-                a2 = TS.MultiplyAdd(w, TS.Splat(values[i + (2 * Panel.BlockColumns)]), a2);
-                a3 = TS.MultiplyAdd(w, TS.Splat(values[i + (3 * Panel.BlockColumns)]), a3);
-                a4 = TS.MultiplyAdd(w, TS.Splat(values[i + (4 * Panel.BlockColumns)]), a4);
-                a5 = TS.MultiplyAdd(w, TS.Splat(values[i + (5 * Panel.BlockColumns)]), a5);
-                a6 = TS.MultiplyAdd(w, TS.Splat(values[i + (6 * Panel.BlockColumns)]), a6);
-                a7 = TS.MultiplyAdd(w, TS.Splat(values[i + (7 * Panel.BlockColumns)]), a7);
+                a0 = TS.MultiplyAdd(w, TS.Splat(*values), a0);
+                a1 = TS.MultiplyAdd(w, TS.Splat(values[Panel.BlockColumns]), a1);
+                a2 = TS.MultiplyAdd(w, TS.Splat(values[2 * Panel.BlockColumns]), a2);
+                a3 = TS.MultiplyAdd(w, TS.Splat(values[3 * Panel.BlockColumns]), a3);
+                a4 = TS.MultiplyAdd(w, TS.Splat(values[4 * Panel.BlockColumns]), a4);
+                a5 = TS.MultiplyAdd(w, TS.Splat(values[5 * Panel.BlockColumns]), a5);
+                a6 = TS.MultiplyAdd(w, TS.Splat(values[6 * Panel.BlockColumns]), a6);
+                a7 = TS.MultiplyAdd(w, TS.Splat(values[7 * Panel.BlockColumns]), a7);
             }
         }
 

@@ -57,6 +57,21 @@ internal readonly unsafe struct F16Loader : IElementLoader
     }
 }
 
+/// <summary>Half precision without infinities and NaNs: what weights and caches nearly always are.</summary>
+internal readonly unsafe struct FiniteHalfLoader : IElementLoader
+{
+    public static int ElementBytes => F16Loader.ElementBytes;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TS, TV>(byte* row, long element)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => TS.LoadFiniteHalf((ushort*)row + element);
+
+    public static TV LoadPartial<TS, TV>(byte* row, long element, int count)
+        where TS : struct, ILanes<TV>
+        where TV : unmanaged => F16Loader.LoadPartial<TS, TV>(row, element, count);
+}
+
 internal readonly unsafe struct Bf16Loader : IElementLoader
 {
     public static int ElementBytes => 2;

@@ -76,6 +76,34 @@ public class RepackTests
     }
 
     [Theory]
+    [InlineData(WeightFormat.F32)]
+    [InlineData(WeightFormat.F16)]
+    [InlineData(WeightFormat.BF16)]
+    public void Weights_that_are_not_finite_must_reach_their_outputs_and_no_others(WeightFormat format)
+    {
+        float[] values = [.. Values.Normal(Outputs * Columns, seed: 1).Select(Math.Abs)];
+        (values[(3 * Columns) + 7], values[(20 * Columns) + 500]) = (float.NaN, float.PositiveInfinity);
+        using var memory = new WeightMemory(format, Outputs, Columns, values);
+        foreach (int rows in new[] { 1, 5, 40 })
+        {
+            foreach (Repack repack in new[] { Repack.On, Repack.Off })
+            {
+                using var device = new CpuDevice(2, repack);
+                using WeightMatrix weights = device.LoadMatrix(memory.Data);
+                using DeviceTensor input = device.Tensor(rows, Columns, [.. Enumerable.Repeat(1f, rows * Columns)]);
+                using DeviceTensor output = device.Allocate(rows, Outputs);
+                device.Linear(weights, input, rows, output);
+                foreach (float[] row in output.Read(rows).Chunk(Outputs))
+                {
+                    Assert.True(float.IsNaN(row[3]));
+                    Assert.True(float.IsPositiveInfinity(row[20]));
+                    Assert.Equal(Outputs - 2, row.Count(float.IsFinite));
+                }
+            }
+        }
+    }
+
+    [Theory]
     [InlineData(WeightFormat.Q4_K, WeightFormat.Q4_K, WeightFormat.Q4_K)]
     [InlineData(WeightFormat.Q4_K, WeightFormat.Q6_K, WeightFormat.Q4_K)]
     [InlineData(WeightFormat.Q8_0, WeightFormat.BF16, WeightFormat.F32)]

@@ -17,6 +17,9 @@ namespace Llama3Cluster.Actors.Scheduling;
 /// </remarks>
 public sealed class BatchScheduler
 {
+    // Rows of a prompt that are worth a step of their own: with fewer, reading the weights takes longer than multiplying by them.
+    private const int LeastPrefillRows = 64;
+
     private readonly SchedulerOptions _options;
     private readonly LinkedList<Sequence> _waiting = new();
     private readonly List<Sequence> _running = [];
@@ -127,9 +130,10 @@ public sealed class BatchScheduler
         step.Number = _nextStep;
         AddDecodingRows(step);
         bool decodes = step.RowCount > 0;
-        AddPrefillRows(step);
-        while (step.RowCount < _options.MaxRows && Admit() is { } admitted)
-            AddRows(step, admitted, _options.MaxRows - step.RowCount);
+        int limit = Math.Min(step.RowCount + PrefillShare(), _options.MaxRows);
+        AddPrefillRows(step, limit);
+        while (step.RowCount < limit && Admit() is { } admitted)
+            AddRows(step, admitted, limit - step.RowCount);
         if (step.RowCount == 0)
             return false;
         _nextStep++;
@@ -184,12 +188,24 @@ public sealed class BatchScheduler
         }
     }
 
-    private void AddPrefillRows(Step step)
+    // Prompts that would fit one step are dealt out over the stages, too: the first stage works on the next part while the second has
+    // this one.
+    private int PrefillShare()
     {
-        for (int i = 0; i < _running.Count && step.RowCount < _options.MaxRows; i++)
+        int most = _options.MaxRows * _stages, pending = 0;
+        foreach (Sequence sequence in _running)
+            pending += IsDecoding(sequence) ? 0 : sequence.Length - sequence.Scheduled;
+        for (LinkedListNode<Sequence>? node = _waiting.First; node is not null && pending < most; node = node.Next)
+            pending += node.Value.Length;
+        return Math.Max((pending + _stages - 1) / _stages, LeastPrefillRows);
+    }
+
+    private void AddPrefillRows(Step step, int limit)
+    {
+        for (int i = 0; i < _running.Count && step.RowCount < limit; i++)
         {
             Sequence sequence = _running[i];
-            if (!sequence.AwaitsToken && !IsDecoding(sequence) && !AddRows(step, sequence, _options.MaxRows - step.RowCount))
+            if (!sequence.AwaitsToken && !IsDecoding(sequence) && !AddRows(step, sequence, limit - step.RowCount))
                 i--;
         }
     }

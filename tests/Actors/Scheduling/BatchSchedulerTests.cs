@@ -76,6 +76,26 @@ public sealed class BatchSchedulerTests : ISchedulerListener
     }
 
     [Fact]
+    public void A_prompt_that_fits_a_step_must_be_dealt_out_over_the_stages()
+    {
+        Assert.Equal([100], Chunks(stages: 1, prompt: 100));
+        Assert.Equal([100, 64, 36], Chunks(stages: 2, prompt: 200));
+        Assert.Equal([64, 36], Chunks(stages: 4, prompt: 100));
+        Assert.Equal([128, 125, 64, 61], Chunks(stages: 2, prompt: 378));
+
+        int[] Chunks(int stages, int prompt)
+        {
+            var scheduler = new BatchScheduler(new SchedulerOptions(128, 16, 100, 512));
+            scheduler.Activate(stages, 100);
+            scheduler.Submit(NewSequence("g", [.. Enumerable.Range(0, prompt)]));
+            var rows = new List<int>();
+            for (var step = new Step(); scheduler.TrySchedule(step); step = new Step())
+                rows.Add(step.RowCount);
+            return [.. rows];
+        }
+    }
+
+    [Fact]
     public void Decoding_must_go_on_beside_the_chunks_of_a_long_prompt()
     {
         BatchScheduler scheduler = Active(stages: 1, rows: 16);

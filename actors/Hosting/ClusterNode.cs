@@ -13,7 +13,9 @@ using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Actors.Links;
 using Llama3Cluster.Actors.Placement;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Actors.Remoting;
 using Llama3Cluster.Actors.Replicas;
+using Llama3Cluster.Actors.Security;
 using Llama3Cluster.Actors.Stages;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -31,6 +33,7 @@ public static class ClusterNode
 
     private const int Shards = 32;
     private const int MaxPayloadBytes = 256 << 20;
+    private static readonly TimeSpan ExpiresSoon = TimeSpan.FromDays(30);
     private static readonly TimeSpan BindTimeout = TimeSpan.FromSeconds(10);
 
     /// <summary>
@@ -40,15 +43,19 @@ public static class ClusterNode
     public static IServiceCollection AddClusterNode(this IServiceCollection services, ClusterNodeOptions options)
     {
         Validate(options);
+        services.AddSingleton(provider => new RefusedPeers(provider.GetRequiredService<ILoggerFactory>().CreateLogger<RefusedPeers>()));
         services.AddAkka(options.ClusterName, (builder, provider) =>
         {
+            var refused = provider.GetRequiredService<RefusedPeers>();
+            if (options.Tls is { } identity)
+                builder.AddSetup(new TlsSetup(identity, refused));
             builder.AddHocon(Configuration(options), HoconAddMode.Prepend);
             builder.ConfigureLoggers(loggers =>
             {
                 loggers.ClearLoggers();
                 loggers.AddLoggerFactory();
             });
-            builder.AddStartup((system, registry) => StartAsync(system, registry, options, provider.GetRequiredService<ILoggerFactory>()));
+            builder.AddStartup((system, registry) => StartAsync(system, registry, options, refused, provider.GetRequiredService<ILoggerFactory>()));
         });
         if (options.Served is { } served)
         {
@@ -66,17 +73,18 @@ public static class ClusterNode
         if (options.Served is not null && options.Replicas is null)
             throw new ArgumentException("a gateway needs settings for its replicas", nameof(options));
         foreach (string seed in options.Seeds)
-            _ = ParseAddress(options.ClusterName, seed);
+            _ = ParseAddress(options, seed);
     }
 
     private static Config Configuration(ClusterNodeOptions options)
     {
         string[] roles = [.. Roles(options)];
         string own = $$"""
-            akka.remote.dot-netty.tcp { hostname = "{{options.Cluster.Address}}", port = {{options.Cluster.Port}} }
+            akka.remote.{{(options.Tls is null ? "dot-netty.tcp" : "tls")}} { hostname = "{{options.Cluster.Address}}", port = {{options.Cluster.Port}} }
             akka.cluster.roles = [{{string.Join(", ", roles.Select(role => $"\"{role}\""))}}]
             """;
-        return roles.Aggregate(ConfigurationFactory.ParseString(own), (config, role) => config.WithFallback(Resource(role)))
+        Config config = roles.Aggregate(ConfigurationFactory.ParseString(own), (config, role) => config.WithFallback(Resource(role)));
+        return (options.Tls is null ? config : config.WithFallback(Resource("tls")))
             .WithFallback(Resource("cluster"))
             .WithFallback(ClusterSharding.DefaultConfig())
             .WithFallback(ClusterSingleton.DefaultConfig());
@@ -98,9 +106,10 @@ public static class ClusterNode
         return ConfigurationFactory.ParseString(reader.ReadToEnd());
     }
 
-    private static async Task StartAsync(ActorSystem system, IActorRegistry registry, ClusterNodeOptions options, ILoggerFactory loggers)
+    private static async Task StartAsync(ActorSystem system, IActorRegistry registry, ClusterNodeOptions options, RefusedPeers refused, ILoggerFactory loggers)
     {
-        NodeContext node = await BindAsync(system, options, loggers).ConfigureAwait(false);
+        WarnOfExpiry(options, loggers.CreateLogger<TlsIdentity>());
+        NodeContext node = await BindAsync(system, options, refused, loggers).ConfigureAwait(false);
         if (options.Devices.Count > 0)
             system.ActorOf(StageHostActor.Props(node), StageHostActor.ActorName);
         if (options.Served is not null)
@@ -110,10 +119,20 @@ public static class ClusterNode
         if (options.Seeds.Count == 0)
             cluster.Join(cluster.SelfAddress);
         else
-            cluster.JoinSeedNodes(options.Seeds.Select(seed => ParseAddress(options.ClusterName, seed)));
+            cluster.JoinSeedNodes(options.Seeds.Select(seed => ParseAddress(options, seed)));
     }
 
-    private static async Task<NodeContext> BindAsync(ActorSystem system, ClusterNodeOptions options, ILoggerFactory loggers)
+    private static void WarnOfExpiry(ClusterNodeOptions options, ILogger log)
+    {
+        if (options.Tls is { } identity && identity.ExpiresAt - DateTimeOffset.UtcNow is var left && left < ExpiresSoon)
+        {
+            log.LogWarning(
+                "this node's certificate expires in {Days:0} days, at {Time:u}: make a new one with \"llama3cluster certs\"; it is taken up without a restart",
+                left.TotalDays, identity.ExpiresAt.UtcDateTime);
+        }
+    }
+
+    private static async Task<NodeContext> BindAsync(ActorSystem system, ClusterNodeOptions options, RefusedPeers refused, ILoggerFactory loggers)
     {
         var pool = new FramePool();
         var links = new LinkOptions
@@ -122,6 +141,8 @@ public static class ClusterNode
             ModelFingerprint = options.Model.Fingerprint,
             Pool = pool,
             Secret = Encoding.UTF8.GetBytes(options.Secret),
+            Tls = options.Tls,
+            Refused = refused,
             MaxPayloadBytes = MaxPayloadBytes,
         };
         IActorRef listener = system.ActorOf(LinkListenerActor.Props(links, options.Data), "links");
@@ -159,12 +180,12 @@ public static class ClusterNode
         registry.Register<GatewayActor>(gateway);
     }
 
-    private static Address ParseAddress(string cluster, string seed)
+    private static Address ParseAddress(ClusterNodeOptions options, string seed)
     {
         if (!IPEndPoint.TryParse(seed, out _) && (seed.Count(c => c == ':') != 1 || !int.TryParse(seed[(seed.IndexOf(':', StringComparison.Ordinal) + 1)..], out _)))
             throw new ArgumentException($"a seed is HOST:PORT of a running node's cluster address, such as 127.0.0.1:9090, not \"{seed}\"");
         int colon = seed.LastIndexOf(':');
-        return new Address("akka.tcp", cluster, seed[..colon], int.Parse(seed[(colon + 1)..], System.Globalization.CultureInfo.InvariantCulture));
+        return new Address(options.Tls is null ? "akka.tcp" : "akka.ssl.tcp", options.ClusterName, seed[..colon], int.Parse(seed[(colon + 1)..], System.Globalization.CultureInfo.InvariantCulture));
     }
 
     private sealed class ReplicaExtractor() : HashCodeMessageExtractor(Shards)

@@ -1,5 +1,6 @@
 using System.Net;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Actors.Security;
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Files;
@@ -61,6 +62,9 @@ public sealed record ClusterNodeOptions
 
     /// <summary>The secret that data links prove to each other; empty for none.</summary>
     public string Secret { get; init; } = "";
+
+    /// <summary>The node's certificates, for mutual TLS on control messages and data links; null for neither.</summary>
+    public TlsIdentity? Tls { get; init; }
 
     /// <summary>The model, opened; it must outlive the node.</summary>
     public required ModelFile Model { get; init; }

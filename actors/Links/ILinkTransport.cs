@@ -3,8 +3,8 @@ using System.Net;
 namespace Llama3Cluster.Actors.Links;
 
 /// <summary>
-/// The byte stream under a link. One thread receives while another sends; any thread may dispose, which unblocks both. An
-/// encrypted transport wraps around a <see cref="SocketTransport"/> where that is created, in the dialer and the acceptor.
+/// The byte stream under a link. One thread receives while another sends; any thread may dispose, which unblocks both. A plain
+/// <see cref="SocketTransport"/>, or a <see cref="TlsLinkTransport"/> around it.
 /// </summary>
 internal interface ILinkTransport : IDisposable
 {

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Akka.Actor;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Actors.Security;
 
 namespace Llama3Cluster.Actors.Links;
 
@@ -11,6 +12,9 @@ namespace Llama3Cluster.Actors.Links;
 /// </summary>
 internal sealed class LinkAcceptor : IDisposable
 {
+    /// <summary>What the port is called in the log and the metrics.</summary>
+    public const string PortName = "data";
+
     private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromMilliseconds(100);
 
     private readonly Socket _socket;
@@ -119,32 +123,40 @@ internal sealed class LinkAcceptor : IDisposable
         }
 
         transport.Dispose();
-        Report(HandshakeOutcome.Crowded, transport.Peer, $"{_options.MaxPendingHandshakes} handshakes were under way already");
+        Report(HandshakeOutcome.Crowded, transport.Peer, $"{_options.MaxPendingHandshakes} handshakes were under way already", RefusalKind.Crowded);
     }
 
-    private void Shake(SocketTransport transport)
+    private void Shake(SocketTransport socket)
     {
+        ILinkTransport transport = socket;
         try
         {
+            if (_options.Tls is not null)
+                transport = Encrypt(socket, _options.Tls);
             (EstablishedLink link, LinkRegistry.Claim claim) = LinkHandshake.Accept(transport, _options, _registry);
             _listener.Tell(new LinkListenerActor.Accepted(link, claim), ActorRefs.NoSender); // which takes the transport
             return;
         }
+        catch (PeerRefusedException refusal)
+        {
+            Report(HandshakeOutcome.Unauthenticated, transport.Peer, refusal.Message, refusal.Kind);
+        }
         catch (LinkRefusedException refusal)
         {
-            Report(HandshakeOutcome.Refused, transport.Peer, refusal.Message);
+            bool stranger = refusal.Code is RefusalCode.Secret or RefusalCode.Cluster;
+            Report(HandshakeOutcome.Refused, transport.Peer, refusal.Message, stranger ? RefusalKind.Secret : null);
         }
         catch (ProtocolException exception)
         {
-            Report(HandshakeOutcome.Malformed, transport.Peer, exception.Message);
+            Report(HandshakeOutcome.Malformed, transport.Peer, exception.Message, RefusalKind.Malformed);
         }
         catch (Exception exception) when (exception is TimeoutException or SocketException { SocketErrorCode: SocketError.TimedOut })
         {
-            Report(HandshakeOutcome.TimedOut, transport.Peer, $"no handshake within {_options.HandshakeDeadline.TotalSeconds:0.#} s");
+            Report(HandshakeOutcome.TimedOut, transport.Peer, $"no handshake within {_options.HandshakeDeadline.TotalSeconds:0.#} s", RefusalKind.Timeout);
         }
         catch (Exception exception) // one that left the thread would end the process
         {
-            Report(HandshakeOutcome.Disconnected, transport.Peer, exception.Message);
+            Report(HandshakeOutcome.Disconnected, transport.Peer, exception.Message, null);
         }
 
         transport.Dispose();
@@ -154,6 +166,25 @@ internal sealed class LinkAcceptor : IDisposable
         }
     }
 
-    private void Report(HandshakeOutcome outcome, IPEndPoint peer, string reason) =>
+    // From here on the acceptor closes the encrypted transport instead of the socket.
+    private TlsLinkTransport Encrypt(SocketTransport socket, TlsIdentity identity)
+    {
+        var encrypted = TlsLinkTransport.Accept(socket, identity, _options.HandshakeDeadline);
+        lock (_lock)
+        {
+            if (_pending.Remove(socket))
+                _pending.Add(encrypted);
+            else
+                encrypted.Dispose(); // stopped meanwhile
+        }
+
+        return encrypted;
+    }
+
+    private void Report(HandshakeOutcome outcome, IPEndPoint peer, string reason, RefusalKind? refused)
+    {
+        if (refused is { } kind)
+            _options.Refused?.Report(PortName, peer, kind, reason);
         _listener.Tell(new LinkListenerActor.HandshakeFailed(outcome, peer, reason), ActorRefs.NoSender);
+    }
 }

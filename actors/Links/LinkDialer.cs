@@ -1,6 +1,7 @@
 using System.Net;
 using Akka.Actor;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Actors.Security;
 
 namespace Llama3Cluster.Actors.Links;
 
@@ -48,6 +49,12 @@ internal sealed class LinkDialer(LinkOptions options, IPEndPoint target, LinkAdd
                 link.Tell(new LinkActor.DialFailed($"{target} refused the link: {refusal.Message}"), ActorRefs.NoSender);
                 return;
             }
+            catch (PeerRefusedException refusal)
+            {
+                options.Refused?.Report(LinkAcceptor.PortName, target, refusal.Kind, $"dialed as a node, but {refusal.Message}");
+                link.Tell(new LinkActor.DialFailed($"{target} is not the node that it should be: {refusal.Message}"), ActorRefs.NoSender);
+                return;
+            }
             catch (ProtocolException exception)
             {
                 link.Tell(new LinkActor.DialFailed($"{target} does not speak the link protocol: {exception.Message}"), ActorRefs.NoSender);
@@ -63,16 +70,28 @@ internal sealed class LinkDialer(LinkOptions options, IPEndPoint target, LinkAdd
 
     private EstablishedLink? Dial()
     {
-        SocketTransport transport;
+        SocketTransport socket;
         lock (_lock)
         {
             if (_disposed)
                 return null;
             _transport?.Dispose();
-            _transport = transport = SocketTransport.To(target);
+            socket = SocketTransport.To(target);
+            _transport = socket;
         }
 
-        transport.Connect();
-        return LinkHandshake.Dial(transport, address, options);
+        socket.Connect();
+        if (options.Tls is null)
+            return LinkHandshake.Dial(socket, address, options);
+
+        var encrypted = TlsLinkTransport.Dial(socket, options.Tls, options.HandshakeDeadline);
+        lock (_lock)
+        {
+            _transport = encrypted;
+            if (_disposed)
+                encrypted.Dispose();
+        }
+
+        return LinkHandshake.Dial(encrypted, address, options);
     }
 }

@@ -150,12 +150,13 @@ public sealed class LinkListenerActor : UntypedActor
         _statistics = failed.Outcome switch
         {
             HandshakeOutcome.Refused => _statistics with { Refused = _statistics.Refused + 1 },
+            HandshakeOutcome.Unauthenticated => _statistics with { Unauthenticated = _statistics.Unauthenticated + 1 },
             HandshakeOutcome.Malformed => _statistics with { Malformed = _statistics.Malformed + 1 },
             HandshakeOutcome.TimedOut => _statistics with { TimedOut = _statistics.TimedOut + 1 },
             HandshakeOutcome.Crowded => _statistics with { Crowded = _statistics.Crowded + 1 },
             _ => _statistics with { Disconnected = _statistics.Disconnected + 1 },
         };
-        _log.Info("No link from {0} ({1}): {2}", failed.Peer, failed.Outcome, failed.Reason);
+        _log.Debug("No link from {0} ({1}): {2}", failed.Peer, failed.Outcome, failed.Reason);
     }
 
     private static string Remedy(SocketException exception) => exception.SocketErrorCode switch
@@ -208,8 +209,10 @@ public sealed class LinkListenerActor : UntypedActor
     /// <param name="TimedOut">Were too slow.</param>
     /// <param name="Disconnected">Went away in the handshake.</param>
     /// <param name="Crowded">Were closed at once, since too many others were in their handshake.</param>
+    /// <param name="Unauthenticated">Showed no certificate of the cluster's authority, or did not speak TLS.</param>
     public sealed record Statistics(
-        long Established = 0, long Refused = 0, long Malformed = 0, long TimedOut = 0, long Disconnected = 0, long Crowded = 0);
+        long Established = 0, long Refused = 0, long Malformed = 0, long TimedOut = 0, long Disconnected = 0, long Crowded = 0,
+        long Unauthenticated = 0);
 
     /// <summary>From a handshake's thread: a link, and the receiver it has taken.</summary>
     internal sealed record Accepted(EstablishedLink Link, LinkRegistry.Claim Claim)
@@ -229,6 +232,7 @@ public sealed class LinkListenerActor : UntypedActor
 internal enum HandshakeOutcome
 {
     Refused,
+    Unauthenticated,
     Malformed,
     TimedOut,
     Disconnected,

@@ -1,5 +1,6 @@
 using System.Text;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Actors.Security;
 
 namespace Llama3Cluster.Actors.Links;
 
@@ -17,6 +18,12 @@ public sealed record LinkOptions
 
     /// <summary>The cluster's shared secret, which each side proves to the other; empty for none, which both sides must agree in.</summary>
     public byte[] Secret { get; init; } = [];
+
+    /// <summary>The node's certificates: every link is then encrypted and both sides show theirs; null for links without TLS.</summary>
+    public TlsIdentity? Tls { get; init; }
+
+    /// <summary>Where refused connections are counted; null to count them in the listener's statistics only.</summary>
+    public RefusedPeers? Refused { get; init; }
 
     /// <summary>Longest payload that this node receives.</summary>
     public int MaxPayloadBytes { get; init => field = AtLeast(value, 1); } = 64 << 20;

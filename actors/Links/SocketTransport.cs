@@ -58,6 +58,13 @@ internal sealed class SocketTransport : ILinkTransport
         SendRest(payload, sent - header.Count);
     }
 
+    /// <summary>Sends all of the bytes.</summary>
+    public void Send(ReadOnlySpan<byte> data)
+    {
+        while (!data.IsEmpty)
+            data = data[_socket.Send(data, SocketFlags.None)..];
+    }
+
     public void Dispose()
     {
         try

@@ -38,7 +38,7 @@ public sealed class StageHostActor : UntypedActor
     /// <summary>The host on a node, from within an actor.</summary>
     /// <param name="node">The node's cluster address, host:port.</param>
     public static ActorSelection On(string node) =>
-        Context.ActorSelection($"akka.tcp://{Context.System.Name}@{node}/user/{ActorName}");
+        Context.ActorSelection($"{Cluster.Get(Context.System).SelfAddress.Protocol}://{Context.System.Name}@{node}/user/{ActorName}");
 
     /// <summary>Asks for the local actor of a stage; answered with a <see cref="LocalStage"/>.</summary>
     public sealed record FindStage(string ReplicaId, long Epoch, int Stage) : INoSerializationVerificationNeeded;

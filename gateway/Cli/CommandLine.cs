@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Net.Sockets;
 using Akka.Remote;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Actors.Security;
 using Llama3Cluster.Shards.Files;
 
 namespace Llama3Cluster.Gateway.Cli;
@@ -57,6 +58,7 @@ internal static class CommandLine
         BenchCommand.Create(),
         QuantizeCommand.Create(),
         SynthCommand.Create(),
+        CertsCommand.Create(),
     };
 
     private static string[] WithDefaultCommand(string[] args)
@@ -72,7 +74,7 @@ internal static class CommandLine
         AggregateException { InnerException: { } inner } => MessageOf(inner),
         RemoteTransportException => $"{error.Message.Split(". See")[0]}: {error.GetBaseException().Message}. Choose another address with --cluster.",
         ModelFileException or PromptException or ArgumentException or IOException or UnauthorizedAccessException
-            or HttpRequestException or SocketException or UsageException => error.Message,
+            or HttpRequestException or SocketException or TlsFilesException or UsageException => error.Message,
         _ => null,
     };
 }

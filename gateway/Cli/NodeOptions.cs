@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using Llama3Cluster.Actors.Hosting;
+using Llama3Cluster.Actors.Security;
 using Llama3Cluster.Gateway.Local;
 using Llama3Cluster.Shards.Files;
 
@@ -18,7 +19,9 @@ internal sealed class NodeOptions(string clusterFallback)
     public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's.");
 
     public Option<string?> Secret { get; } = Opt.OptionalText(
-        "--secret", $"Secret that nodes prove to each other on data links; better set as {Settings.EnvironmentPrefix}SECRET. Required beyond loopback.", "TEXT");
+        "--secret", $"Secret that nodes prove to each other on data links; better set as {Settings.EnvironmentPrefix}SECRET. Beyond loopback it or --tls is required.", "TEXT");
+
+    public TlsOptions Tls { get; } = new();
 
     public void AddTo(Command command)
     {
@@ -27,6 +30,7 @@ internal sealed class NodeOptions(string clusterFallback)
         command.Add(Data);
         command.Add(Memory);
         command.Add(Secret);
+        Tls.AddTo(command);
     }
 
     /// <summary>The node's addresses and secret, checked.</summary>
@@ -34,15 +38,26 @@ internal sealed class NodeOptions(string clusterFallback)
     {
         IPEndPoint cluster = result.GetValue(Cluster)!, data = result.GetValue(Data)!;
         string secret = result.GetValue(Secret) ?? "";
+        TlsIdentity? tls = Tls.Read(result);
         foreach (IPEndPoint endpoint in (IPEndPoint[])[cluster, data])
         {
             if (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any))
                 throw new UsageException($"{endpoint} names no address that other nodes could dial; give the address of one of this machine's interfaces");
-            if (!IPAddress.IsLoopback(endpoint.Address) && secret.Length == 0)
-                throw new UsageException($"{endpoint} can be reached from other machines: set a secret for the data links ({Settings.EnvironmentPrefix}SECRET, the same on all nodes)");
+            if (!IPAddress.IsLoopback(endpoint.Address) && secret.Length == 0 && tls is null)
+            {
+                throw new UsageException(
+                    $"{endpoint} can be reached from other machines: give this node certificates (--tls; \"llama3cluster certs\" makes them), or, on a network that only the cluster's nodes reach, "
+                    + $"set a secret for the data links ({Settings.EnvironmentPrefix}SECRET, the same on all nodes)");
+            }
+
+            if (tls?.Bears(endpoint.Address.ToString()) == false)
+            {
+                throw new UsageException(
+                    $"this node's certificate is for {string.Join(", ", tls.Names)}, so others would refuse it at {endpoint}: make one with \"llama3cluster certs --host {endpoint.Address}\"");
+            }
         }
 
-        return new ClusterNodeOptions { Cluster = cluster, Data = data, Seeds = result.GetValue(Seeds)!, Secret = secret, Model = model };
+        return new ClusterNodeOptions { Cluster = cluster, Data = data, Seeds = result.GetValue(Seeds)!, Secret = secret, Tls = tls, Model = model };
     }
 
     /// <summary>Makes so many devices that share this node's memory and cores.</summary>

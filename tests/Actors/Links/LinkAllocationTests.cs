@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.TestKit;
 using Llama3Cluster.Actors.Links;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Actors.Tests.Security;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Sampling;
 
@@ -21,8 +22,10 @@ public class LinkAllocationTests : LinkTestKit
     private const int Rows = 8;
     private const int Width = 4096;
 
-    [Fact]
-    public void A_decode_step_must_travel_without_allocating()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_decode_step_must_travel_without_allocating(bool encrypted)
     {
         byte[] activations = new byte[Rows * Width * sizeof(float)];
         long number = 0;
@@ -39,11 +42,13 @@ public class LinkAllocationTests : LinkTestKit
 
             activations.CopyTo(frame.PreparePayload(activations.Length));
             return frame;
-        });
+        }, encrypted);
     }
 
-    [Fact]
-    public void Sampled_tokens_must_travel_without_allocating()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Sampled_tokens_must_travel_without_allocating(bool encrypted)
     {
         long number = 0;
         TokenLogProb[] top = [new(1, -1), new(2, -2), new(3, -3)];
@@ -54,12 +59,18 @@ public class LinkAllocationTests : LinkTestKit
             for (int slot = 0; slot < Rows; slot++)
                 frame.Tokens.Add(slot, 100 + slot, (int)number, new TokenLogProb(slot, -0.5f), top);
             return frame;
-        });
+        }, encrypted);
     }
 
-    private void AssertAllocatesNothing(Func<PooledFrame> next)
+    private void AssertAllocatesNothing(Func<PooledFrame> next, bool encrypted)
     {
-        LinkOptions options = Options with { PingInterval = TimeSpan.FromMinutes(1), PingTimeout = TimeSpan.FromMinutes(2) };
+        using var authority = new TestAuthority();
+        LinkOptions options = Options with
+        {
+            PingInterval = TimeSpan.FromMinutes(1),
+            PingTimeout = TimeSpan.FromMinutes(2),
+            Tls = encrypted ? authority.Node() : null,
+        };
         (IActorRef listener, IPEndPoint endpoint) = StartListener(options);
         using var inFlight = new SemaphoreSlim(options.Credits + 4); // some always wait for credit
         using var arrived = new CountdownEvent(1);

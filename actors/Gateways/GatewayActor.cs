@@ -37,6 +37,9 @@ public sealed class GatewayActor : UntypedActor
     /// <summary>Start a request and write its events into the channel. Answered with a <see cref="Submitted"/>.</summary>
     public sealed record Submit(GenerationRequest Request, ChannelWriter<GenerationEvent> Events) : INoSerializationVerificationNeeded;
 
+    /// <summary>Go on with an answer and write its events into the channel. Answered with a <see cref="Submitted"/>.</summary>
+    public sealed record Resume(string GenerationId, string Owner, ChannelWriter<GenerationEvent> Events) : INoSerializationVerificationNeeded;
+
     /// <summary>The request's listener: it is told <see cref="Abandon"/> when the client goes away.</summary>
     public sealed record Submitted(IActorRef Listener) : INoSerializationVerificationNeeded;
 
@@ -66,6 +69,9 @@ public sealed class GatewayActor : UntypedActor
             case Submit submit:
                 Sender.Tell(new Submitted(Context.ActorOf(Akka.Actor.Props.Create(
                     () => new ListenerActor(submit, _model, _generations())))));
+                break;
+            case Resume resume:
+                Sender.Tell(new Submitted(Context.ActorOf(Akka.Actor.Props.Create(() => new ListenerActor(resume, _model, _generations())))));
                 break;
             case ListenerActor.ChooseReplica choose:
                 string? replica = ChooseReplica(choose.Prompt);

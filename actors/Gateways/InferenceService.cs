@@ -17,14 +17,27 @@ public sealed class InferenceService(ServedModel model, IRequiredActor<GatewayAc
     public ServedModel Model { get; } = model;
 
     /// <inheritdoc/>
-    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
-        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken) =>
+        ReadAsync(events => new GatewayActor.Submit(request, events), cancellationToken);
+
+    /// <inheritdoc/>
+    public IAsyncEnumerable<GenerationEvent> ResumeAsync(string id, string owner, CancellationToken cancellationToken) =>
+        ReadAsync(events => new GatewayActor.Resume(id, owner, events), cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task<ClusterSnapshot> GetSnapshotAsync(CancellationToken cancellationToken)
+    {
+        IActorRef gatewayActor = await gateway.GetAsync(cancellationToken).ConfigureAwait(false);
+        return await gatewayActor.Ask<ClusterSnapshot>(GatewayActor.GetSnapshot.Instance, AskTimeout, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async IAsyncEnumerable<GenerationEvent> ReadAsync(
+        Func<ChannelWriter<GenerationEvent>, object> submission, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Bounded in effect: a generation has at most as many events as the context has positions.
         var events = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
         IActorRef gatewayActor = await gateway.GetAsync(cancellationToken).ConfigureAwait(false);
-        var submitted = await gatewayActor.Ask<GatewayActor.Submitted>(new GatewayActor.Submit(request, events.Writer), AskTimeout, CancellationToken.None)
-            .ConfigureAwait(false);
+        var submitted = await gatewayActor.Ask<GatewayActor.Submitted>(submission(events.Writer), AskTimeout, CancellationToken.None).ConfigureAwait(false);
         bool ended = false;
         try
         {
@@ -45,12 +58,5 @@ public sealed class InferenceService(ServedModel model, IRequiredActor<GatewayAc
             if (!ended)
                 submitted.Listener.Tell(GatewayActor.Abandon.Instance, ActorRefs.NoSender);
         }
-    }
-
-    /// <inheritdoc/>
-    public async Task<ClusterSnapshot> GetSnapshotAsync(CancellationToken cancellationToken)
-    {
-        IActorRef gatewayActor = await gateway.GetAsync(cancellationToken).ConfigureAwait(false);
-        return await gatewayActor.Ask<ClusterSnapshot>(GatewayActor.GetSnapshot.Instance, AskTimeout, cancellationToken).ConfigureAwait(false);
     }
 }

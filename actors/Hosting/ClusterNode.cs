@@ -162,8 +162,9 @@ public static class ClusterNode
         IActorRef? placement = null;
         replicas = await sharding.StartAsync(
             "replica", id => ReplicaActor.Props(node, id, () => placement!), settings, new ReplicaExtractor()).ConfigureAwait(false);
+        IActorRef logs = system.ActorOf(LogStoreActor.Props(node.Options.Retention, node.Loggers), LogStoreActor.ActorName);
         IActorRef generations = await sharding.StartAsync(
-            "generation", _ => GenerationActor.Props(() => replicas), settings, new GenerationExtractor()).ConfigureAwait(false);
+            "generation", _ => GenerationActor.Props(() => replicas, logs), settings, new GenerationExtractor()).ConfigureAwait(false);
 
         system.ActorOf(
             ClusterSingletonManager.Props(

@@ -1,4 +1,5 @@
 using System.Net;
+using Llama3Cluster.Actors.Generations;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Actors.Security;
 using Llama3Cluster.Kernels.Devices;
@@ -77,4 +78,7 @@ public sealed record ClusterNodeOptions
 
     /// <summary>How a gateway builds replicas; required with <see cref="Served"/>.</summary>
     public ReplicaSettings? Replicas { get; init; }
+
+    /// <summary>How long, and how many, answers a gateway keeps that nobody reads.</summary>
+    public RetentionLimits Retention { get; init; } = RetentionLimits.Default;
 }

@@ -30,6 +30,9 @@ public enum FailureCode
     /// <summary>No pipeline can serve now: HTTP 503.</summary>
     Unavailable,
 
+    /// <summary>There is no such generation (any more), or it belongs to somebody else: HTTP 404.</summary>
+    NotFound,
+
     /// <summary>The pipeline broke while it served the request: HTTP 500, or an error in the stream.</summary>
     Failed,
 }
@@ -43,13 +46,18 @@ public abstract record GenerationEvent
 
     /// <summary>The prompt is encoded and the request is in a pipeline's queue.</summary>
     /// <param name="PromptTokens">Tokens of the prompt.</param>
-    public sealed record Started(int PromptTokens) : GenerationEvent;
+    /// <param name="Presentation">What <see cref="GenerationRequest.Presentation"/> was.</param>
+    public sealed record Started(int PromptTokens, string? Presentation = null) : GenerationEvent;
 
     /// <summary>The next token of the answer. End tokens are not reported.</summary>
     /// <param name="Index">Its number within the answer, from 0, without gaps.</param>
     /// <param name="Token">The token and, if asked for, its log-probability.</param>
     /// <param name="Top">The likeliest alternatives, best first, if asked for.</param>
-    public sealed record TokenGenerated(int Index, TokenLogProb Token, IReadOnlyList<TokenLogProb> Top) : GenerationEvent;
+    public sealed record TokenGenerated(int Index, TokenLogProb Token, IReadOnlyList<TokenLogProb> Top) : GenerationEvent
+    {
+        /// <summary>Prompt tokens whose keys and values were found in the cache; null when that is not known.</summary>
+        public int? CachedTokens { get; init; }
+    }
 
     /// <summary>The answer is complete.</summary>
     /// <param name="Reason">Why it ended.</param>

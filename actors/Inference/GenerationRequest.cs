@@ -19,4 +19,13 @@ public sealed record GenerationRequest
 
     /// <summary>Whether to go on past the model's end tokens (for measuring).</summary>
     public bool IgnoreEnd { get; init; }
+
+    /// <summary>Whom the answer belongs to: only who names the same owner may go on reading it.</summary>
+    public string Owner { get; init; } = "";
+
+    /// <summary>Whether the answer is kept for a while when its reader goes away, and after its end, for <see cref="IInferenceService.ResumeAsync"/>.</summary>
+    public bool Resumable { get; init; }
+
+    /// <summary>How the endpoint writes the answer, in its own terms, for the endpoint that resumes it.</summary>
+    public string? Presentation { get; init; }
 }

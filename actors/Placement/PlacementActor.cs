@@ -42,6 +42,7 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
     private Dictionary<string, PlacementMessages.NodeOffer> _offers = [];
     private IReadOnlyList<string> _reasons = ["waiting for stage nodes"];
     private long _lastEpoch;
+    private bool _heard;
 
     /// <summary>Use <see cref="Props"/>.</summary>
     public PlacementActor(NodeContext node, Func<IActorRef> replicaRegion)
@@ -66,7 +67,9 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
     {
         _cluster.Subscribe(Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
             typeof(ClusterEvent.IMemberEvent), typeof(ClusterEvent.IReachabilityEvent));
-        DistributedData.Get(Context.System).Replicator.Tell(Dsl.Subscribe(StageHostActor.OffersKey, Self));
+        IActorRef replicator = DistributedData.Get(Context.System).Replicator;
+        replicator.Tell(Dsl.Subscribe(StageHostActor.OffersKey, Self));
+        replicator.Tell(Dsl.Get(StageHostActor.OffersKey, ReadLocal.Instance));
         Timers.StartPeriodicTimer("repeat", RepeatPlans.Instance, Repeat);
     }
 
@@ -79,8 +82,10 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
         switch (message)
         {
             case Changed changed:
-                _offers = changed.Get(StageHostActor.OffersKey).Entries.ToDictionary(entry => entry.Key, entry => entry.Value);
-                PlanSoon(Settle);
+                Hear(changed.Get(StageHostActor.OffersKey));
+                break;
+            case IGetResponse answer:
+                Hear(answer.IsSuccessful ? answer.Get(StageHostActor.OffersKey) : LWWDictionary<string, PlacementMessages.NodeOffer>.Empty);
                 break;
             case ClusterEvent.IMemberEvent or ClusterEvent.IReachabilityEvent:
                 PlanSoon(Settle);
@@ -110,9 +115,17 @@ public sealed class PlacementActor : UntypedActor, IWithTimers
         }
     }
 
+    private void Hear(LWWDictionary<string, PlacementMessages.NodeOffer> offers)
+    {
+        _offers = offers.Entries.ToDictionary(entry => entry.Key, entry => entry.Value);
+        _heard = true;
+        PlanSoon(Settle);
+    }
+
+    // Not before the offers were heard: placement may just have moved to this gateway, and would take the pipelines apart.
     private void PlanSoon(TimeSpan delay)
     {
-        if (!Timers.IsTimerActive("plan"))
+        if (_heard && !Timers.IsTimerActive("plan"))
             Timers.StartSingleTimer("plan", MakePlan.Instance, delay);
     }
 

@@ -12,10 +12,16 @@ public sealed partial class ReplicaActor
     {
         if (_scheduler.Find(request.GenerationId) is { } known)
         {
-            Adopt(request);
-            for (int i = request.Log.Length; i < known.GeneratedCount; i++)
-                request.Generation.Tell(new GenerationMessages.TokenSampled(request.GenerationId, i, known.Tokens[known.PromptLength + i], 0, null));
-            return;
+            // Its tokens are known, their log-probabilities are not: those are computed again.
+            if (known.GeneratedCount <= request.Log.Length || request.Sampling.TopLogProbs is null)
+            {
+                Adopt(request);
+                for (int i = request.Log.Length; i < known.GeneratedCount; i++)
+                    request.Generation.Tell(new GenerationMessages.TokenSampled(request.GenerationId, i, known.Tokens[known.PromptLength + i], 0, null, known.CachedTokens ?? 0));
+                return;
+            }
+
+            Withdraw(request.GenerationId);
         }
 
         int tokens = Math.Min(request.Prompt.Length + request.MaxTokens, _settings.ContextLength);

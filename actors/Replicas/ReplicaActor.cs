@@ -80,7 +80,7 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
         if (_generations.TryGetValue(sequence.Id, out IActorRef? generation))
         {
             generation.Tell(new GenerationMessages.TokenSampled(
-                sequence.Id, sequence.GeneratedCount - 1, sequence.Tokens[^1], logProb, top.IsEmpty ? null : top.ToArray()));
+                sequence.Id, sequence.GeneratedCount - 1, sequence.Tokens[^1], logProb, top.IsEmpty ? null : top.ToArray(), sequence.CachedTokens ?? 0));
         }
     }
 

@@ -36,6 +36,7 @@ internal sealed class GenerationStopwatch
         GenerationFailedException { Failure.Code: FailureCode.ContextLengthExceeded } => "context_length_exceeded",
         GenerationFailedException { Failure.Code: FailureCode.QueueFull } => "queue_full",
         GenerationFailedException { Failure.Code: FailureCode.Unavailable } => "unavailable",
+        GenerationFailedException { Failure.Code: FailureCode.NotFound } => "not_found",
         _ => "failed",
     });
 

@@ -23,6 +23,10 @@ internal sealed class ApiKeySet(IEnumerable<string> keys)
         return known;
     }
 
+    /// <summary>Whom a client's requests belong to: the same for the same key on every gateway, and not the key itself.</summary>
+    /// <param name="key">The key that it sent; null when it needs none.</param>
+    public string OwnerOf(string? key) => IsEmpty || key is null ? "" : Convert.ToHexStringLower(Hash("owner:" + key).AsSpan(0, 16));
+
     /// <summary>Checks keys of the settings.</summary>
     /// <exception cref="ArgumentException">A key cannot be sent in a header.</exception>
     public static void Validate(IEnumerable<string> keys, string parameter)

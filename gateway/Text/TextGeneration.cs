@@ -19,10 +19,13 @@ internal sealed class TextGeneration : IAsyncDisposable
         CancellationTokenSource cancellation,
         IAsyncEnumerator<GenerationEvent> events,
         TextStream text,
+        Presentation? presentation,
         GenerationStopwatch stopwatch)
     {
-        GenerationStopwatch.Started(promptTokens);
+        if (presentation is null)
+            GenerationStopwatch.Started(promptTokens);
         _stopwatch = stopwatch;
+        Presentation = presentation;
         Id = id;
         PromptTokens = promptTokens;
         _cancellation = cancellation;
@@ -36,30 +39,54 @@ internal sealed class TextGeneration : IAsyncDisposable
     /// <summary>Tokens of the prompt.</summary>
     public int PromptTokens { get; }
 
+    /// <summary>How the endpoint that began a resumed generation wrote it; null for a new one.</summary>
+    public Presentation? Presentation { get; }
+
     /// <summary>Starts a generation; it is in a pipeline's queue when this returns.</summary>
     /// <exception cref="GenerationFailedException">The service refused it.</exception>
-    public static async Task<TextGeneration> StartAsync(
+    public static Task<TextGeneration> StartAsync(
         IInferenceService service,
         GenerationRequest request,
         IReadOnlyList<string> stopStrings,
+        CancellationToken cancellationToken) =>
+        OpenAsync(
+            service, request.Id, cancellation => service.GenerateAsync(request, cancellation), _ => (stopStrings, null), cancellationToken);
+
+    /// <summary>Goes on with a generation that was begun before; it is read from its first token on.</summary>
+    /// <exception cref="GenerationFailedException">There is none of that id and owner.</exception>
+    public static Task<TextGeneration> ResumeAsync(
+        IInferenceService service, string id, string owner, CancellationToken cancellationToken) =>
+        OpenAsync(
+            service,
+            id,
+            cancellation => service.ResumeAsync(id, owner, cancellation),
+            started => Presentation.Read(started.Presentation) is var presentation ? (presentation.StopStrings, presentation) : default,
+            cancellationToken);
+
+    private static async Task<TextGeneration> OpenAsync(
+        IInferenceService service,
+        string id,
+        Func<CancellationToken, IAsyncEnumerable<GenerationEvent>> open,
+        Func<GenerationEvent.Started, (IReadOnlyList<string> StopStrings, Presentation? Presentation)> present,
         CancellationToken cancellationToken)
     {
-        var text = new TextStream(service.Model.Tokenizer, stopStrings);
         var cancellation = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var stopwatch = new GenerationStopwatch();
         IAsyncEnumerator<GenerationEvent>? events = null;
         try
         {
-            events = service.GenerateAsync(request, cancellation.Token).GetAsyncEnumerator(cancellation.Token);
+            events = open(cancellation.Token).GetAsyncEnumerator(cancellation.Token);
             GenerationEvent? first = await events.MoveNextAsync() ? events.Current : null;
-            return first switch
+            if (first is not GenerationEvent.Started started)
             {
-                GenerationEvent.Started started =>
-                    new TextGeneration(request.Id, started.PromptTokens, cancellation, events, text, stopwatch),
-                GenerationEvent.Failed failed => throw new GenerationFailedException(failed),
-                _ => throw new InvalidOperationException(
-                    $"A generation began with {Describe(first)} instead of Started or Failed."),
-            };
+                throw first is GenerationEvent.Failed failed
+                    ? new GenerationFailedException(failed)
+                    : new InvalidOperationException($"A generation began with {Describe(first)} instead of Started or Failed.");
+            }
+
+            (IReadOnlyList<string> stopStrings, Presentation? presentation) = present(started);
+            var text = new TextStream(service.Model.Tokenizer, stopStrings);
+            return new TextGeneration(id, started.PromptTokens, cancellation, events, text, presentation, stopwatch);
         }
         catch (Exception error)
         {
@@ -88,7 +115,8 @@ internal sealed class TextGeneration : IAsyncDisposable
                     if (!_text.StopMatched)
                         break;
                     _stopwatch.End("stop");
-                    yield return new TextEvent.Finished("", true, true, tokens, await CancelAsync());
+                    await StopAsync();
+                    yield return new TextEvent.Finished("", true, true, tokens, token.CachedTokens);
                     yield break;
                 case GenerationEvent.Finished { Reason: not FinishReason.Cancelled } finished:
                     string rest = _text.Flush();
@@ -130,25 +158,10 @@ internal sealed class TextGeneration : IAsyncDisposable
 
     private static string Describe(GenerationEvent? item) => item?.GetType().Name ?? "nothing";
 
-    /// <summary>
-    /// Ends the generation at a stop string. The service may still say how many prompt tokens were cached, or just end.
-    /// </summary>
-    private async Task<int?> CancelAsync()
+    /// <summary>Ends the generation at a stop string, at once: its response may go on with other choices.</summary>
+    private async Task StopAsync()
     {
         await _cancellation.CancelAsync();
-        try
-        {
-            while (await _events.MoveNextAsync())
-            {
-                if (_events.Current is GenerationEvent.Finished finished)
-                    return finished.CachedTokens;
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The usual end of a cancelled enumeration.
-        }
-
-        return null;
+        await _events.DisposeAsync();
     }
 }

@@ -48,6 +48,7 @@ internal sealed class ApiException(int status, string message, string? parameter
             FailureCode.InvalidRequest => (StatusCodes.Status400BadRequest, null, "invalid_request"),
             FailureCode.ContextLengthExceeded => (StatusCodes.Status400BadRequest, promptParameter, "context_length_exceeded"),
             FailureCode.QueueFull => (StatusCodes.Status429TooManyRequests, null, "rate_limit_exceeded"),
+            FailureCode.NotFound => (StatusCodes.Status404NotFound, null, "generation_not_found"),
             FailureCode.Unavailable => (StatusCodes.Status503ServiceUnavailable, null, "unavailable"),
             _ => (StatusCodes.Status500InternalServerError, (string?)null, "generation_failed"),
         };

@@ -1,4 +1,6 @@
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Security;
+using Llama3Cluster.Gateway.Text;
 using Llama3Cluster.Shards.Sampling;
 
 namespace Llama3Cluster.Gateway.Http.Requests;
@@ -30,19 +32,27 @@ internal sealed record CompletionJob
     /// <summary>Whether the text of an answer begins with its prompt.</summary>
     public bool Echo { get; init; }
 
+    /// <summary>Generations of the response.</summary>
+    public int Choices => Prompts.Count * ChoicesPerPrompt;
+
     /// <summary>The generations, prompt by prompt; each choice of a prompt draws with a seed of its own.</summary>
     /// <param name="id">The response's id, of which each generation's is made.</param>
-    public IEnumerable<GenerationRequest> Requests(string id)
+    /// <param name="owner">Whom they belong to.</param>
+    /// <param name="presentation">How the response is written; for each choice, if they differ.</param>
+    public IEnumerable<GenerationRequest> Requests(string id, string owner, Func<int, Presentation> presentation)
     {
-        for (int choice = 0; choice < Prompts.Count * ChoicesPerPrompt; choice++)
+        for (int choice = 0; choice < Choices; choice++)
         {
             yield return new GenerationRequest
             {
-                Id = choice == 0 ? id : $"{id}-{choice}",
+                Id = GenerationIds.OfChoice(id, choice),
                 Prompt = Prompts[choice / ChoicesPerPrompt],
                 Sampling = Sampling with { Seed = unchecked(Sampling.Seed + (ulong)(choice % ChoicesPerPrompt)) },
                 MaxTokens = MaxTokens,
                 IgnoreEnd = IgnoreEnd,
+                Owner = owner,
+                Resumable = Stream,
+                Presentation = Stream ? presentation(choice).Write() : null,
             };
         }
     }

@@ -5,7 +5,8 @@ using Llama3Cluster.Shards.Sampling;
 namespace Llama3Cluster.Gateway.Http.Responses;
 
 /// <summary>The responses of /v1/chat/completions.</summary>
-internal sealed class ChatFormat(ServedModel model, string id, bool includeUsage) : CompletionFormat(model, id)
+internal sealed class ChatFormat(ServedModel model, string id, long created, bool includeUsage)
+    : CompletionFormat(model, id, created)
 {
     private const string Role = "assistant";
 

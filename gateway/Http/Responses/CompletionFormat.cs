@@ -4,11 +4,11 @@ using Llama3Cluster.Gateway.Http.Streaming;
 namespace Llama3Cluster.Gateway.Http.Responses;
 
 /// <summary>How the choices of one response are written; chat and plain completions differ in it.</summary>
-internal abstract class CompletionFormat(ServedModel model, string id)
+internal abstract class CompletionFormat(ServedModel model, string id, long created)
 {
     protected string Id { get; } = id;
 
-    protected long Created { get; } = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+    protected long Created { get; } = created;
 
     protected string ModelName => model.Name;
 

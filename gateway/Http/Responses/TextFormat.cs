@@ -7,11 +7,13 @@ namespace Llama3Cluster.Gateway.Http.Responses;
 /// <summary>The responses of /v1/completions.</summary>
 /// <param name="model">The model.</param>
 /// <param name="id">The response's id.</param>
+/// <param name="created">When the request came, in Unix seconds.</param>
 /// <param name="includeUsage">Whether a stream ends with its usage.</param>
 /// <param name="topLogProbs">Alternatives asked for with each token; null for no log-probabilities.</param>
 /// <param name="echoes">What the text of each choice begins with; null when the prompt is not echoed.</param>
-internal sealed class TextFormat(ServedModel model, string id, bool includeUsage, int? topLogProbs, IReadOnlyList<string>? echoes)
-    : CompletionFormat(model, id)
+internal sealed class TextFormat(
+    ServedModel model, string id, long created, bool includeUsage, int? topLogProbs, IReadOnlyList<string>? echoes)
+    : CompletionFormat(model, id, created)
 {
     private readonly Dictionary<int, int> _offsets = [];
 

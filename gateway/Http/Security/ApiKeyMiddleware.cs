@@ -14,13 +14,19 @@ internal sealed class ApiKeyMiddleware(RequestDelegate next, EndpointOptions opt
 {
     private readonly ApiKeySet _keys = new(options.ApiKeys);
 
+    /// <summary>Whom the generations of a request belong to.</summary>
+    public static string OwnerOf(HttpContext context) => context.Items[typeof(ApiKeyMiddleware)] as string ?? "";
+
     public Task InvokeAsync(HttpContext context)
     {
         if (_keys.IsEmpty || context.Request.Path.StartsWithSegments("/health"))
             return next(context);
         string? key = SentKey(context.Request.Headers.Authorization.ToString());
         if (key is not null && _keys.Contains(key))
+        {
+            context.Items[typeof(ApiKeyMiddleware)] = _keys.OwnerOf(key);
             return next(context);
+        }
 
         // The second makes a browser ask its user for the key, and send it for the page's files and calls too.
         context.Response.Headers.WWWAuthenticate =

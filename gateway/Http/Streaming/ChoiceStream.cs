@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Security;
 using Llama3Cluster.Gateway.Text;
 
 namespace Llama3Cluster.Gateway.Http.Streaming;
@@ -25,28 +26,48 @@ internal sealed class ChoiceStream : IAsyncDisposable
     /// <summary>Tokens of each choice's prompt.</summary>
     public IReadOnlyList<int> PromptTokens => [.. _generations.Select(generation => generation.PromptTokens)];
 
+    /// <summary>How the response was begun; null when it is a new one.</summary>
+    public Presentation? Presentation => _generations[0].Presentation;
+
+    /// <summary>What the choices' texts begin with, as they were begun; null when prompts are not echoed.</summary>
+    public IReadOnlyList<string>? Echoes =>
+        Presentation?.Echo is null ? null : [.. _generations.Select(generation => generation.Presentation?.Echo ?? "")];
+
     /// <summary>Starts all choices; none is left running if one is refused.</summary>
     /// <exception cref="GenerationFailedException">One was refused.</exception>
-    public static async Task<ChoiceStream> StartAsync(
+    public static Task<ChoiceStream> StartAsync(
         IInferenceService service,
         IEnumerable<GenerationRequest> requests,
         IReadOnlyList<string> stopStrings,
-        CancellationToken cancellationToken)
-    {
-        var stream = new ChoiceStream(cancellationToken);
-        try
-        {
-            foreach (GenerationRequest request in requests)
-                stream._generations.Add(
-                    await TextGeneration.StartAsync(service, request, stopStrings, stream._cancellation.Token));
-            return stream;
-        }
-        catch
-        {
-            await stream.DisposeAsync();
-            throw;
-        }
-    }
+        CancellationToken cancellationToken) =>
+        OpenAsync(
+            async stream =>
+            {
+                foreach (GenerationRequest request in requests)
+                {
+                    stream._generations.Add(
+                        await TextGeneration.StartAsync(service, request, stopStrings, stream._cancellation.Token));
+                }
+            },
+            cancellationToken);
+
+    /// <summary>Goes on with all choices of a response that was begun before.</summary>
+    /// <exception cref="GenerationFailedException">There is none of that id and owner.</exception>
+    public static Task<ChoiceStream> ResumeAsync(
+        IInferenceService service, string id, string owner, CancellationToken cancellationToken) =>
+        OpenAsync(
+            async stream =>
+            {
+                int choices = 1;
+                for (int choice = 0; choice < choices; choice++)
+                {
+                    string generation = GenerationIds.OfChoice(id, choice);
+                    stream._generations.Add(
+                        await TextGeneration.ResumeAsync(service, generation, owner, stream._cancellation.Token));
+                    choices = stream.Presentation!.Choices;
+                }
+            },
+            cancellationToken);
 
     /// <summary>Reads all choices to their ends, as their events come. Once.</summary>
     /// <exception cref="GenerationFailedException">One broke off.</exception>
@@ -76,6 +97,21 @@ internal sealed class ChoiceStream : IAsyncDisposable
         foreach (TextGeneration generation in _generations)
             await generation.DisposeAsync();
         _cancellation.Dispose();
+    }
+
+    private static async Task<ChoiceStream> OpenAsync(Func<ChoiceStream, Task> open, CancellationToken cancellationToken)
+    {
+        var stream = new ChoiceStream(cancellationToken);
+        try
+        {
+            await open(stream);
+            return stream;
+        }
+        catch
+        {
+            await stream.DisposeAsync();
+            throw;
+        }
     }
 
     private async Task ForwardAsync(TextGeneration generation, int choice, ChannelWriter<ChoiceEvent> writer)

@@ -2,6 +2,7 @@ using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Http.Requests;
 using Llama3Cluster.Gateway.Http.Responses;
+using Llama3Cluster.Gateway.Http.Security;
 using Llama3Cluster.Gateway.Text;
 
 namespace Llama3Cluster.Gateway.Http.Streaming;
@@ -10,15 +11,33 @@ namespace Llama3Cluster.Gateway.Http.Streaming;
 internal sealed class CompletionRunner(IInferenceService service, EndpointOptions options, ILogger<CompletionRunner> logger)
 {
     /// <summary>Runs a job.</summary>
-    public async Task RunAsync(HttpContext context, string id, CompletionJob job, CompletionFormat format)
+    /// <param name="context">The request.</param>
+    /// <param name="id">The response's id.</param>
+    /// <param name="job">What is asked for.</param>
+    /// <param name="kind">The kind of response, as <see cref="Presentation"/> names it.</param>
+    /// <param name="echoes">What the text of each choice begins with; null when the prompt is not echoed.</param>
+    public async Task RunAsync(HttpContext context, string id, CompletionJob job, string kind, IReadOnlyList<string>? echoes)
     {
         context.Response.Headers["x-request-id"] = id;
+        var presentation = new Presentation
+        {
+            Kind = kind,
+            Created = DateTimeOffset.UtcNow.ToUnixTimeSeconds(),
+            Choices = job.Choices,
+            ChoicesPerPrompt = job.ChoicesPerPrompt,
+            StopStrings = job.StopStrings,
+            IncludeUsage = job.IncludeUsage,
+            TopLogProbs = job.Sampling.TopLogProbs,
+        };
+        CompletionFormat format = FormatOf(id, presentation, echoes);
+        IEnumerable<GenerationRequest> requests = job.Requests(
+            id, ApiKeyMiddleware.OwnerOf(context), choice => presentation with { Echo = echoes?[choice] });
         try
         {
             await using ChoiceStream choices =
-                await ChoiceStream.StartAsync(service, job.Requests(id), job.StopStrings, context.RequestAborted);
+                await ChoiceStream.StartAsync(service, requests, job.StopStrings, context.RequestAborted);
             if (job.Stream)
-                await StreamAsync(context, job, format, choices);
+                await StreamAsync(context, presentation, format, choices, StreamPosition.Start(id, job.Choices));
             else
                 await (await CollectAsync(job, format, choices)).ExecuteAsync(context);
         }
@@ -28,10 +47,45 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
         }
     }
 
+    /// <summary>Goes on with a stream that was begun before, on this gateway or another one.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="id">The response's id.</param>
+    /// <param name="position">What the client has; null for nothing.</param>
+    public async Task ResumeAsync(HttpContext context, string id, StreamPosition? position)
+    {
+        context.Response.Headers["x-request-id"] = id;
+        try
+        {
+            await using ChoiceStream choices =
+                await ChoiceStream.ResumeAsync(service, id, ApiKeyMiddleware.OwnerOf(context), context.RequestAborted);
+            Presentation presentation = choices.Presentation!;
+            if (presentation.Kind is not (Presentation.Chat or Presentation.Text))
+                throw new ApiException(StatusCodes.Status404NotFound, $"'{id}' was not asked for over HTTP.", null, "generation_not_found");
+            if (position?.Choices is { } seen && seen != presentation.Choices)
+            {
+                throw ApiException.InvalidValue(
+                    "Last-Event-ID", $"it has the positions of {seen} choices, but '{id}' has {presentation.Choices}.");
+            }
+
+            CompletionFormat format = FormatOf(id, presentation, choices.Echoes);
+            await StreamAsync(context, presentation, format, choices, position ?? StreamPosition.Start(id, presentation.Choices));
+        }
+        catch (GenerationFailedException error)
+        {
+            throw ApiException.Of(error.Failure, "id");
+        }
+    }
+
+    private CompletionFormat FormatOf(string id, Presentation presentation, IReadOnlyList<string>? echoes) =>
+        presentation.Kind == Presentation.Chat
+            ? new ChatFormat(service.Model, id, presentation.Created, presentation.IncludeUsage)
+            : new TextFormat(
+                service.Model, id, presentation.Created, presentation.IncludeUsage, presentation.TopLogProbs, echoes);
+
     private async Task<IResult> CollectAsync(CompletionJob job, CompletionFormat format, ChoiceStream choices)
     {
         var usage = new UsageCounter(choices.PromptTokens, job.ChoicesPerPrompt);
-        var writers = choices.PromptTokens.Select(_ => new ChoiceText(Aligner(job))).ToArray();
+        var writers = choices.PromptTokens.Select(_ => new ChoiceText(Aligner(job.Sampling.TopLogProbs))).ToArray();
         var completed = new CompletedChoice[writers.Length];
         await foreach ((int choice, TextEvent item) in choices.ReadAsync())
         {
@@ -46,28 +100,28 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
         return format.Whole(completed, usage.Total());
     }
 
-    private async Task StreamAsync(HttpContext context, CompletionJob job, CompletionFormat format, ChoiceStream choices)
+    private async Task StreamAsync(
+        HttpContext context, Presentation presentation, CompletionFormat format, ChoiceStream choices, StreamPosition position)
     {
         HttpResponse response = context.Response;
         response.ContentType = "text/event-stream; charset=utf-8";
         response.Headers.CacheControl = "no-cache";
         // Reverse proxies of the nginx kind hold a stream back without it.
         response.Headers["X-Accel-Buffering"] = "no";
-        using var stream = new EventStreamWriter(response.BodyWriter);
+        using var stream = new EventStreamWriter(response.BodyWriter, position);
         try
         {
-            await WriteChoicesAsync(stream, job, format, choices, context.RequestAborted);
+            await WriteChoicesAsync(stream, presentation, format, choices, position, context.RequestAborted);
             stream.WriteDone();
         }
         catch (GenerationFailedException error)
         {
-            stream.Write(
-                new ErrorResponse(ApiException.Of(error.Failure, job.PromptParameter).Detail), ApiJson.Web.ErrorResponse);
+            stream.WriteError(ApiException.Of(error.Failure, presentation.Kind == Presentation.Chat ? "messages" : "prompt").Detail);
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {
             logger.LogError(error, "The stream {Id} failed.", response.Headers["x-request-id"].ToString());
-            stream.Write(new ErrorResponse(ErrorMiddleware.Internal().Detail), ApiJson.Web.ErrorResponse);
+            stream.WriteError(ErrorMiddleware.Internal().Detail);
         }
 
         await stream.FlushAsync(context.RequestAborted);
@@ -75,13 +129,15 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
 
     private async Task WriteChoicesAsync(
         EventStreamWriter stream,
-        CompletionJob job,
+        Presentation presentation,
         CompletionFormat format,
         ChoiceStream choices,
+        StreamPosition position,
         CancellationToken cancellationToken)
     {
-        var usage = new UsageCounter(choices.PromptTokens, job.ChoicesPerPrompt);
-        LogProbAligner?[] aligners = [.. choices.PromptTokens.Select(_ => Aligner(job))];
+        var usage = new UsageCounter(choices.PromptTokens, presentation.ChoicesPerPrompt);
+        LogProbAligner?[] aligners = [.. choices.PromptTokens.Select(_ => Aligner(presentation.TopLogProbs))];
+        int[] tokens = new int[aligners.Length];
         for (int choice = 0; choice < aligners.Length; choice++)
             format.WriteOpening(stream, choice);
         await stream.FlushAsync(cancellationToken);
@@ -90,15 +146,22 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
         while (await NextAsync(events, stream, cancellationToken))
         {
             (int choice, TextEvent item) = events.Current;
+            position.MoveTo(choice, tokens[choice]);
             WriteEvent(stream, format, choice, item, aligners[choice]);
             if (item is TextEvent.Finished finished)
             {
                 usage.Add(choice, finished);
+                position.MoveTo(choice, tokens[choice] + 1);
                 format.WriteFinish(stream, choice, NameOf(finished));
+            }
+            else
+            {
+                tokens[choice]++;
             }
         }
 
-        if (job.IncludeUsage)
+        position.MoveTo(0, tokens[0] + 2);
+        if (presentation.IncludeUsage)
             format.WriteUsage(stream, usage.Total());
     }
 
@@ -143,8 +206,7 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
         }
     }
 
-    private LogProbAligner? Aligner(CompletionJob job) =>
-        job.Sampling.TopLogProbs is null ? null : new LogProbAligner(service.Model.Tokenizer);
+    private LogProbAligner? Aligner(int? topLogProbs) => topLogProbs is null ? null : new LogProbAligner(service.Model.Tokenizer);
 
     private static string NameOf(TextEvent.Finished finished) => finished.StoppedByModel ? "stop" : "length";
 }

@@ -3,11 +3,15 @@ using System.IO.Pipelines;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Llama3Cluster.Gateway.Http.Errors;
+using Llama3Cluster.Gateway.Http.Responses;
 
 namespace Llama3Cluster.Gateway.Http.Streaming;
 
 /// <summary>Writes server-sent events whose data are JSON.</summary>
-internal sealed class EventStreamWriter(PipeWriter output) : IDisposable
+/// <param name="output">Where to.</param>
+/// <param name="position">Where the stream is: its event ids.</param>
+internal sealed class EventStreamWriter(PipeWriter output, StreamPosition position) : IDisposable
 {
     /// <summary>Bytes after which a flush is due even while more events are at hand.</summary>
     private const long FlushThreshold = 4096;
@@ -19,8 +23,19 @@ internal sealed class EventStreamWriter(PipeWriter output) : IDisposable
     /// <summary>Whether enough is buffered to send it on.</summary>
     public bool ShouldFlush => _unflushed >= FlushThreshold;
 
-    /// <summary>Writes an event.</summary>
+    /// <summary>Writes an event, unless the client has it already.</summary>
     public void Write<T>(T value, JsonTypeInfo<T> type)
+    {
+        if (position.IsSeen)
+            return;
+        position.WriteTo(output);
+        WriteData(value, type);
+    }
+
+    /// <summary>Writes an error. It has no id: the client may go on where it was.</summary>
+    public void WriteError(ErrorDetail error) => WriteData(new ErrorResponse(error), ApiJson.Web.ErrorResponse);
+
+    private void WriteData<T>(T value, JsonTypeInfo<T> type)
     {
         output.Write("data: "u8);
         JsonSerializer.Serialize(_json, value, type);

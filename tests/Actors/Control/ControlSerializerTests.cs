@@ -98,6 +98,9 @@ public sealed class ControlSerializerTests : TestKit
             Seed = ulong.MaxValue,
             TopLogProbs = 3,
         };
+        var start = new GenerationMessages.Start("g", "r", [1, 2], sampling, 10, [0, 2], TestActor, true, "owner", true, "chat");
+        var token = new LogMessages.LogToken(77, -0.5f, [new TokenLogProb(77, -0.5f)], 16);
+        var end = new GenerationMessages.Completed("g", FinishReason.Length, 10, 16);
         return
         [
             new StageMessages.PrepareStage("r", 9, 1, 0, slice, limits, TestActor),
@@ -107,13 +110,20 @@ public sealed class ControlSerializerTests : TestKit
             new StageMessages.StageConnected("r", 9, 1),
             new StageMessages.StageFailed("r", 9, 1, "why"),
             new StageMessages.RetireStages("r", 9),
-            new GenerationMessages.Start("g", "r", [1, 2], sampling, 10, [0, 2], TestActor),
+            start,
+            new GenerationMessages.Attach("g", "owner", 3, TestActor),
+            new GenerationMessages.Attached("g", 17, "chat"),
+            new GenerationMessages.Detached("g", true),
+            new LogMessages.LogBatch(7, 8, [new LogMessages.LogOpening(1, start with { Listener = null })], [new LogMessages.LogEntry(1, 0, token)], [new LogMessages.LogEnding(1, 1, end)], [2]),
+            new LogMessages.LogAck(7, 8, [1, 2]),
+            new LogMessages.FindLog("g"),
+            new LogMessages.LogFound("g", new LogMessages.LogSnapshot(start with { Listener = null }, [token], end)),
             new GenerationMessages.Cancel("g"),
             new GenerationMessages.Enqueue("r", "g", [1, 2], [3], sampling, 10, [], TestActor),
             new GenerationMessages.Enqueued("g"),
             new GenerationMessages.Withdraw("r", "g"),
-            new GenerationMessages.TokenSampled("g", 4, 77, -0.5f, [new TokenLogProb(77, -0.5f), new TokenLogProb(3, -2)]),
-            new GenerationMessages.Completed("g", FinishReason.Length, 10, 16),
+            new GenerationMessages.TokenSampled("g", 4, 77, -0.5f, [new TokenLogProb(77, -0.5f), new TokenLogProb(3, -2)], 16),
+            end,
             new GenerationMessages.Aborted("g", FailureCode.QueueFull, "full", 3),
             offer,
             new PlacementMessages.AssignPlan("r", 9, [assignment], limits, ""),

@@ -33,8 +33,8 @@ internal sealed class FakeInferenceService : IInferenceService
     /// <summary>Is awaited before each token.</summary>
     public Func<GenerationRequest, int, CancellationToken, Task> BeforeToken { get; set; } = (_, _, _) => Task.CompletedTask;
 
-    /// <summary>Whether a cancelled generation still reports its end.</summary>
-    public bool ReportsCancellation { get; set; }
+    /// <summary>Whether each token tells how much of the prompt was cached.</summary>
+    public bool TellsCached { get; set; }
 
     public ClusterSnapshot Snapshot { get; set; } = FakeCluster.Ready;
 
@@ -64,18 +64,12 @@ internal sealed class FakeInferenceService : IInferenceService
         try
         {
             int prompt = Model.Tokenizer.Encode(request.Prompt).Length;
-            yield return new GenerationEvent.Started(prompt);
+            yield return new GenerationEvent.Started(prompt, request.Presentation);
 
             int[] answer = [.. ByteTokenizer.Bytes(Answer(request))];
             int limit = request.MaxTokens ?? ContextLength - prompt;
             while (tokens < limit && (request.IgnoreEnd || tokens < answer.Length))
             {
-                if (cancellationToken.IsCancellationRequested && ReportsCancellation)
-                {
-                    yield return new GenerationEvent.Finished(FinishReason.Cancelled, prompt, tokens, CachedTokens);
-                    yield break;
-                }
-
                 await BeforeToken(request, tokens, cancellationToken);
                 cancellationToken.ThrowIfCancellationRequested();
                 if (Break is { } fault && fault.Index == tokens)
@@ -84,8 +78,9 @@ internal sealed class FakeInferenceService : IInferenceService
                     yield break;
                 }
 
-                yield return Token(request, tokens, answer[tokens % answer.Length]);
+                GenerationEvent.TokenGenerated token = Token(request, tokens, answer[tokens % answer.Length]);
                 tokens++;
+                yield return token with { CachedTokens = TellsCached ? CachedTokens : null };
             }
 
             complete = true;
@@ -99,6 +94,18 @@ internal sealed class FakeInferenceService : IInferenceService
             if (!complete)
                 EndedEarly.TrySetResult(tokens);
         }
+    }
+
+    /// <summary>Goes on with any request that was made resumable, from its start: the answer is the same each time.</summary>
+    public IAsyncEnumerable<GenerationEvent> ResumeAsync(string id, string owner, CancellationToken cancellationToken) =>
+        Requests.FirstOrDefault(request => request.Id == id && request.Owner == owner && request.Resumable) is { } known
+            ? GenerateAsync(known, cancellationToken)
+            : NotFoundAsync();
+
+    private static async IAsyncEnumerable<GenerationEvent> NotFoundAsync()
+    {
+        await Task.CompletedTask;
+        yield return new GenerationEvent.Failed(FailureCode.NotFound, "there is no such answer");
     }
 
     /// <summary>The log-probability of the token with this index.</summary>

@@ -82,9 +82,24 @@ internal sealed class HttpHost : IAsyncDisposable
         Assert.True(response.IsSuccessStatusCode, text);
         Assert.Equal("text/event-stream; charset=utf-8", response.Content.Headers.ContentType?.ToString());
         Assert.EndsWith("\n\n", text);
-        string[] events = text[..^2].Split("\n\n");
-        Assert.All(events, item => Assert.StartsWith("data: ", item));
-        return [.. events.Select(item => item["data: ".Length..])];
+        return [.. Events(text).Select(item => item.Data)];
+    }
+
+    /// <summary>The events of a stream: an id, on all but the errors and the end, and data.</summary>
+    public static List<(string? Id, string Data)> Events(string text)
+    {
+        var events = new List<(string?, string)>();
+        foreach (string item in text[..^2].Split("\n\n"))
+        {
+            string[] lines = item.Split('\n');
+            Assert.InRange(lines.Length, 1, 2);
+            if (lines.Length == 2)
+                Assert.StartsWith("id: ", lines[0]);
+            Assert.StartsWith("data: ", lines[^1]);
+            events.Add((lines.Length == 2 ? lines[0]["id: ".Length..] : null, lines[^1]["data: ".Length..]));
+        }
+
+        return events;
     }
 
     public async ValueTask DisposeAsync()

@@ -40,9 +40,9 @@ public sealed class HttpStopTests
     }
 
     [Fact]
-    public async Task Cached_tokens_must_be_reported_if_the_cancelled_service_tells_them()
+    public async Task Cached_tokens_must_be_reported_though_a_stop_string_cut_the_answer()
     {
-        await using HttpHost host = await HttpHost.StartAsync(service: new FakeInferenceService { ReportsCancellation = true });
+        await using HttpHost host = await HttpHost.StartAsync(service: new FakeInferenceService { TellsCached = true });
         JsonElement body = await host.PostJsonAsync(Path, Request(""","stop":"lo" """));
         Assert.Equal(
             FakeInferenceService.CachedTokens,

@@ -57,6 +57,43 @@ public abstract class ComputeDevice : IDisposable
     }
 
     /// <summary>
+    /// Products of a normed input: <see cref="RmsNorm"/>, then <see cref="Linear(ReadOnlySpan{LinearTarget}, DeviceTensor, int)"/>. What
+    /// <paramref name="normed"/> [rows, columns of the input] holds afterwards is undefined: a device may do both in one pass.
+    /// </summary>
+    public virtual void NormedLinear(
+        DeviceTensor input, DeviceTensor gain, float epsilon, ReadOnlySpan<LinearTarget> targets, int rows, DeviceTensor normed)
+    {
+        RmsNorm(input, gain, epsilon, rows, normed);
+        Linear(targets, normed, rows);
+    }
+
+    /// <summary>
+    /// <c>accumulator += weights x input</c>. What <paramref name="product"/> [rows, outputs] holds afterwards is undefined.
+    /// </summary>
+    public virtual void LinearAdd(WeightMatrix weights, DeviceTensor input, int rows, DeviceTensor accumulator, DeviceTensor product)
+    {
+        Linear(weights, input, rows, product);
+        Add(accumulator, product, rows);
+    }
+
+    /// <summary>
+    /// <c>accumulator += weights x (silu(gate) * up)</c>. What <paramref name="gate"/> and <paramref name="product"/> [rows, outputs] hold
+    /// afterwards is undefined.
+    /// </summary>
+    public virtual void GatedLinearAdd(
+        WeightMatrix weights, DeviceTensor gate, DeviceTensor up, int rows, DeviceTensor accumulator, DeviceTensor product)
+    {
+        SwiGlu(gate, up, rows, gate);
+        LinearAdd(weights, gate, rows, accumulator, product);
+    }
+
+    /// <summary>
+    /// Runs a slice's step. The same <paramref name="step"/> enqueues the same operations on the same tensors whenever the batch has the
+    /// same shape, and neither uploads nor downloads: a device may record them once and replay them.
+    /// </summary>
+    public virtual void RunStep(DeviceBatch batch, Action step) => step();
+
+    /// <summary>
     /// The rotations of this batch's positions: <c>angles[r] = (cos(p f_0) … cos(p f_(d/2-1)), sin(p f_0) …)</c> with p the position
     /// of row r. <paramref name="frequencies"/> is [2, d/2]: each frequency's leading float32 and the rest that it leaves, so that long
     /// contexts keep their precision; <paramref name="angles"/> is [rows, d]. Computed once a step for all layers.

@@ -1,6 +1,7 @@
 using ILGPU;
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
+using Llama3Cluster.Kernels.Gpu.Cuda.Graphs;
 using Llama3Cluster.Kernels.Gpu.Kernels;
 using Llama3Cluster.Kernels.Gpu.Launch;
 using Llama3Cluster.Kernels.Gpu.Memory;
@@ -17,6 +18,7 @@ public sealed class GpuDevice : ComputeDevice
     private readonly GpuContext _context;
     private readonly GpuQueue _queue;
     private readonly GpuOperations _operations;
+    private readonly StepRecordings? _recordings;
     private GpuBuffer _indices;
 
     /// <summary>Opens a stream on a GPU. The context outlives the device.</summary>
@@ -31,6 +33,7 @@ public sealed class GpuDevice : ComputeDevice
         _context = context;
         _queue = new GpuQueue(context);
         _operations = operations(_queue);
+        _recordings = StepRecordings.For(_queue);
         _indices = new GpuBuffer(_queue, 256 * sizeof(int), "arg-max");
     }
 
@@ -41,7 +44,8 @@ public sealed class GpuDevice : ComputeDevice
     public override long MemoryBytes => _context.GrantedBytes;
 
     /// <inheritdoc/>
-    public override WeightMatrix LoadMatrix(TensorData data, WeightUse use = WeightUse.LookupAndProduct) => new GpuMatrix(_queue, data);
+    public override WeightMatrix LoadMatrix(TensorData data, WeightUse use = WeightUse.LookupAndProduct) =>
+        _operations.Linear.Load(_queue, data, use);
 
     /// <inheritdoc/>
     public override DeviceTensor LoadVector(TensorData data)
@@ -54,7 +58,11 @@ public sealed class GpuDevice : ComputeDevice
     }
 
     /// <inheritdoc/>
-    public override DeviceTensor Allocate(int rows, int columns) => new GpuTensor(_queue, rows, columns);
+    public override DeviceTensor Allocate(int rows, int columns)
+    {
+        _operations.Linear.Reserve(_queue, rows, columns);
+        return new GpuTensor(_queue, rows, columns);
+    }
 
     /// <inheritdoc/>
     public override KvCache AllocateKv(KvShape shape) => new GpuKvCache(_queue, shape);
@@ -98,6 +106,45 @@ public sealed class GpuDevice : ComputeDevice
             OperationChecks.Linear(target.Weights, input, rows, target.Output);
         if (rows > 0)
             _operations.Linear.Run(_queue, targets, (GpuTensor)input, rows);
+    }
+
+    /// <inheritdoc/>
+    public override void NormedLinear(
+        DeviceTensor input, DeviceTensor gain, float epsilon, ReadOnlySpan<LinearTarget> targets, int rows, DeviceTensor normed)
+    {
+        OperationChecks.RmsNorm(input, gain, rows, normed);
+        foreach (ref readonly LinearTarget target in targets)
+            OperationChecks.Linear(target.Weights, input, rows, target.Output);
+        var source = new LinearInput(LinearInputKind.Normed, (GpuTensor)input, (GpuTensor)gain, epsilon);
+        if (!_operations.Linear.TryRun(_queue, source, targets, rows, adds: false))
+            base.NormedLinear(input, gain, epsilon, targets, rows, normed);
+    }
+
+    /// <inheritdoc/>
+    public override void LinearAdd(WeightMatrix weights, DeviceTensor input, int rows, DeviceTensor accumulator, DeviceTensor product)
+    {
+        OperationChecks.Linear(weights, input, rows, accumulator);
+        var source = new LinearInput(LinearInputKind.Plain, (GpuTensor)input);
+        if (!_operations.Linear.TryRun(_queue, source, [new LinearTarget(weights, accumulator)], rows, adds: true))
+            base.LinearAdd(weights, input, rows, accumulator, product);
+    }
+
+    /// <inheritdoc/>
+    public override void GatedLinearAdd(
+        WeightMatrix weights, DeviceTensor gate, DeviceTensor up, int rows, DeviceTensor accumulator, DeviceTensor product)
+    {
+        OperationChecks.Elementwise(gate, up, rows, gate);
+        OperationChecks.Linear(weights, gate, rows, accumulator);
+        var source = new LinearInput(LinearInputKind.Gated, (GpuTensor)gate, (GpuTensor)up);
+        if (!_operations.Linear.TryRun(_queue, source, [new LinearTarget(weights, accumulator)], rows, adds: true))
+            base.GatedLinearAdd(weights, gate, up, rows, accumulator, product);
+    }
+
+    /// <inheritdoc/>
+    public override void RunStep(DeviceBatch batch, Action step)
+    {
+        if (_recordings is null || _operations.Attention.DependsOnContext || !_recordings.TryRun((GpuBatch)batch, step))
+            step();
     }
 
     /// <inheritdoc/>
@@ -199,6 +246,7 @@ public sealed class GpuDevice : ComputeDevice
         if (disposing)
         {
             _queue.Synchronize();
+            _recordings?.Dispose();
             _indices.Dispose();
             _operations.Dispose();
             _queue.Dispose();

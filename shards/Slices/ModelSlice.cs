@@ -15,6 +15,7 @@ namespace Llama3Cluster.Shards.Slices;
 public sealed class ModelSlice : IDisposable
 {
     private readonly ComputeDevice _device;
+    private readonly Action _step;
     private readonly LlamaConfig _config;
     private readonly RopePairing _pairing;
     private readonly List<IDisposable> _resources = [];
@@ -33,6 +34,7 @@ public sealed class ModelSlice : IDisposable
         CancellationToken cancellationToken)
     {
         _device = device;
+        _step = Step;
         _config = file.Config;
         _pairing = file.Pairing;
         Range = range;
@@ -148,6 +150,19 @@ public sealed class ModelSlice : IDisposable
     public void Forward(RaggedBatch batch)
     {
         _batch.Load(batch);
+        _device.RunStep(_batch, _step);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        for (int i = _resources.Count - 1; i >= 0; i--)
+            _resources[i].Dispose();
+        _resources.Clear();
+    }
+
+    private void Step()
+    {
         if (_embedding is not null)
             _device.Embed(_embedding, _batch, _hidden);
 
@@ -163,35 +178,23 @@ public sealed class ModelSlice : IDisposable
             Head();
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        for (int i = _resources.Count - 1; i >= 0; i--)
-            _resources[i].Dispose();
-        _resources.Clear();
-    }
-
     // h = x + attention(norm(x))
     private void Attention(LayerWeights w, LayerBuffers b, int layer)
     {
         int rows = _batch.RowCount;
-        _device.RmsNorm(_hidden, w.AttentionNorm, _config.RmsNormEpsilon, rows, b.Normed);
-        _device.Linear([new(w.Query, b.Query), new(w.Key, b.Key), new(w.Value, b.Value)], b.Normed, rows);
+        _device.NormedLinear(
+            _hidden, w.AttentionNorm, _config.RmsNormEpsilon, [new(w.Query, b.Query), new(w.Key, b.Key), new(w.Value, b.Value)], rows, b.Normed);
         _device.RopeAndAppendKv(b.Query, b.Key, b.Value, b.Angles, _pairing, Kv.Cache!, layer, _batch);
         _device.PagedAttention(b.Query, Kv.Cache!, layer, _batch, b.Attended);
-        _device.Linear(w.AttentionOutput, b.Attended, rows, b.Normed);
-        _device.Add(_hidden, b.Normed, rows);
+        _device.LinearAdd(w.AttentionOutput, b.Attended, rows, _hidden, b.Normed);
     }
 
     // out = h + down(silu(gate(norm(h))) * up(norm(h)))
     private void FeedForward(LayerWeights w, LayerBuffers b)
     {
         int rows = _batch.RowCount;
-        _device.RmsNorm(_hidden, w.FeedForwardNorm, _config.RmsNormEpsilon, rows, b.Normed);
-        _device.Linear([new(w.Gate, b.Gate), new(w.Up, b.Up)], b.Normed, rows);
-        _device.SwiGlu(b.Gate, b.Up, rows, b.Gate);
-        _device.Linear(w.Down, b.Gate, rows, b.Normed);
-        _device.Add(_hidden, b.Normed, rows);
+        _device.NormedLinear(_hidden, w.FeedForwardNorm, _config.RmsNormEpsilon, [new(w.Gate, b.Gate), new(w.Up, b.Up)], rows, b.Normed);
+        _device.GatedLinearAdd(w.Down, b.Gate, b.Up, rows, _hidden, b.Normed);
     }
 
     private void Head()

@@ -4,6 +4,7 @@ using ILGPU.Backends.OpenCL;
 using ILGPU.Backends.PTX;
 using ILGPU.IR;
 using ILGPU.IR.Intrinsics;
+using Llama3Cluster.Kernels.Gpu.Cuda.Intrinsics;
 
 namespace Llama3Cluster.Kernels.Gpu.Intrinsics;
 
@@ -22,6 +23,7 @@ internal static class DeviceIntrinsics
         MethodInfo fused = Method(typeof(Fused), nameof(Fused.MultiplyAdd));
         manager.RegisterMethod(fused, new CLIntrinsic(Method(typeof(Fused), nameof(Fused.EmitOpenCl)), IntrinsicImplementationMode.GenerateCode));
         manager.RegisterMethod(fused, new PTXIntrinsic(Method(typeof(Fused), nameof(Fused.EmitPtx)), IntrinsicImplementationMode.GenerateCode));
+        PtxEmitter.Register(manager);
     }
 
     private static MethodInfo Method(Type type, string name) =>

@@ -139,5 +139,5 @@ internal static class LinearKernels
     private static KernelEntry<LinearArgs> Of<TFormat, TRows>(WeightFormat format)
         where TFormat : struct, IWeightFormat
         where TRows : struct, IRowTile<TRows> =>
-        new(new KernelTraits($"linear {format} x {TRows.Count}", LaneSums.Lanes * LaneSums.Warps, MinGroups: 4, Hot: true), LinearKernel<TFormat, TRows>.Run);
+        new(new KernelTraits($"linear {format} x {TRows.Count}", LaneSums.Lanes * LaneSums.Warps, MinGroups: TRows.Count < 8 ? 4 : 2, Hot: true), LinearKernel<TFormat, TRows>.Run);
 }

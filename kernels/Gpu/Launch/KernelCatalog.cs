@@ -1,3 +1,4 @@
+using Llama3Cluster.Kernels.Gpu.Cuda;
 using Llama3Cluster.Kernels.Gpu.Kernels;
 
 namespace Llama3Cluster.Kernels.Gpu.Launch;
@@ -14,5 +15,6 @@ internal static class KernelCatalog
         .. RotationKernels.Entries,
         .. KvAppendKernels.Entries,
         .. AttentionKernels.Entries,
+        .. CudaKernels.Entries,
     ];
 }

@@ -65,6 +65,14 @@ internal sealed class GpuBatch : DeviceBatch
         Blocks = View(BlocksAt, _maxBlocks),
     };
 
+    /// <summary>The same as <see cref="View()"/> and <see cref="Tiles"/>, by address.</summary>
+    public (ulong Positions, ulong RowSequences, ulong Sequences, ulong Blocks, ulong Tiles) Addresses()
+    {
+        ulong start = _buffer.Address;
+        ulong At(int first) => start + ((ulong)(uint)first * sizeof(int));
+        return (At(_maxRows), At(2 * _maxRows), At(SequencesAt), At(BlocksAt), At(TilesAt));
+    }
+
     /// <inheritdoc/>
     public override void Load(RaggedBatch batch)
     {
@@ -90,7 +98,9 @@ internal sealed class GpuBatch : DeviceBatch
     /// <summary>Cuts the rows into attention's tiles of at most so many rows of one sequence. Steps of one model all have the same height.</summary>
     public void CutTiles(int rows)
     {
-        if (rows == _tileRows)
+        // Of sequences with a row each, tiles of every height are the rows. So recorded decode steps need no new table.
+        bool single = _tileRows != 0 && Batch.SequenceCount == Batch.RowCount;
+        if (rows == _tileRows || single)
             return;
         _tileRows = rows;
         FindTiles();

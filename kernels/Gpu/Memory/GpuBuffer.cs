@@ -30,6 +30,9 @@ internal sealed class GpuBuffer : IDisposable
     /// <summary>ILGPU's buffer.</summary>
     public MemoryBuffer1D<byte, Stride1D.Dense> Memory => _buffer ?? throw new ObjectDisposedException(nameof(GpuBuffer));
 
+    /// <summary>Its address on the device, for kernels of one driver that reckon with addresses.</summary>
+    public ulong Address => (ulong)Memory.NativePtr;
+
     /// <summary>All of it as elements of a type.</summary>
     public ArrayView<T> View<T>()
         where T : unmanaged => ((ArrayView<byte>)Memory.View).Cast<T>();

@@ -56,6 +56,9 @@ internal sealed class GpuKvCache : KvCache
     /// <summary>A layer's keys.</summary>
     public ArrayView<U4> Keys(int layer) => _buffers[2 * layer].View<U4>();
 
+    /// <summary>Addresses of a layer's keys and values.</summary>
+    public (ulong Keys, ulong Values) Addresses(int layer) => (_buffers[2 * layer].Address, _buffers[(2 * layer) + 1].Address);
+
     /// <summary>A layer's values.</summary>
     public ArrayView<U4> Values(int layer) => _buffers[(2 * layer) + 1].View<U4>();
 

@@ -1,31 +1,46 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
+using Llama3Cluster.Kernels.Gpu.Cuda.Weights;
 using Llama3Cluster.Kernels.Gpu.Intrinsics;
 using Llama3Cluster.Kernels.Gpu.Kernels;
 
 namespace Llama3Cluster.Kernels.Gpu.Memory;
 
-/// <summary>A weight matrix in device memory, arranged as <see cref="WeightLayout"/> says.</summary>
+/// <summary>A weight matrix in device memory, arranged as <see cref="WeightLayout"/> says, as <see cref="TileLayout"/> says, or both.</summary>
 internal sealed class GpuMatrix : WeightMatrix
 {
-    private readonly GpuBuffer _quants;
-    private readonly GpuBuffer _scales;
+    private readonly GpuBuffer? _quants;
+    private readonly GpuBuffer? _scales;
+    private readonly GpuBuffer? _tiles;
     private readonly int _rowUnits;
     private readonly int _rowScales;
 
     /// <summary>Copies a matrix to the device.</summary>
-    public GpuMatrix(GpuQueue queue, TensorData data)
+    /// <param name="queue">The queue that copies.</param>
+    /// <param name="data">The matrix in its file.</param>
+    /// <param name="planes">Whether kernels for every device will read it.</param>
+    /// <param name="tiles">Whether kernels for tensor cores will read it.</param>
+    public GpuMatrix(GpuQueue queue, TensorData data, bool planes = true, bool tiles = false)
         : base(data.Format, data.Rows, data.Columns)
     {
         _rowUnits = WeightLayout.RowUnits(data.Format, data.Columns);
         _rowScales = WeightLayout.RowScales(data.Format, data.Columns);
         Granules = WeightLayout.Granules(data.Format, data.Columns);
         string purpose = $"a {data.Format} matrix [{data.Rows}, {data.Columns}]";
-        _quants = new GpuBuffer(queue, (long)data.Rows * _rowUnits * WeightLayout.UnitBytes, purpose);
         try
         {
-            _scales = new GpuBuffer(queue, (long)data.Rows * _rowScales * sizeof(ushort), purpose);
-            Upload(queue, data);
+            if (tiles)
+            {
+                _tiles = new GpuBuffer(queue, TileLayout.ByteCount(data.Format, data.Rows, data.Columns), purpose);
+                TileUpload.Run(queue, data, _tiles);
+            }
+
+            if (planes)
+            {
+                _quants = new GpuBuffer(queue, (long)data.Rows * _rowUnits * WeightLayout.UnitBytes, purpose);
+                _scales = new GpuBuffer(queue, (long)data.Rows * _rowScales * sizeof(ushort), purpose);
+                Upload(queue, data, _quants, _scales);
+            }
         }
         catch
         {
@@ -40,25 +55,35 @@ internal sealed class GpuMatrix : WeightMatrix
     /// <summary>The matrix as kernels take it.</summary>
     public WeightPlanes Planes => new()
     {
-        Quants = _quants.View<U4>(),
-        Scales = _scales.View<ushort>(),
+        Quants = Planar(_quants).View<U4>(),
+        Scales = Planar(_scales).View<ushort>(),
         RowUnits = _rowUnits,
         RowScales = _rowScales,
     };
 
+    /// <summary>Whether kernels for tensor cores can read it.</summary>
+    public bool IsTiled => _tiles is not null;
+
+    /// <summary>Address of its tiles.</summary>
+    public ulong Tiles => (_tiles ?? throw new InvalidOperationException("the matrix was not loaded in tiles")).Address;
+
     /// <inheritdoc/>
-    public override long DeviceBytes => _quants.Bytes + _scales.Bytes;
+    public override long DeviceBytes => (_quants?.Bytes ?? 0) + (_scales?.Bytes ?? 0) + (_tiles?.Bytes ?? 0);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (!disposing)
             return;
-        _quants.Dispose();
+        _quants?.Dispose();
         _scales?.Dispose();
+        _tiles?.Dispose();
     }
 
-    private void Upload(GpuQueue queue, TensorData data)
+    private static GpuBuffer Planar(GpuBuffer? plane) =>
+        plane ?? throw new InvalidOperationException("the matrix was loaded for products on tensor cores alone");
+
+    private void Upload(GpuQueue queue, TensorData data, GpuBuffer quantPlane, GpuBuffer scalePlane)
     {
         int quantBytes = _rowUnits * WeightLayout.UnitBytes, scaleBytes = _rowScales * sizeof(ushort);
         int rowsAtOnce = Math.Max(1, StagingBuffer.Bytes / 4 / Math.Max(quantBytes, 1));
@@ -66,11 +91,11 @@ internal sealed class GpuMatrix : WeightMatrix
         for (int first = 0; first < data.Rows; first += rowsAtOnce)
         {
             int rows = Math.Min(rowsAtOnce, data.Rows - first);
-            Span<byte> quants = queue.Stage(rows * quantBytes, _quants, (long)first * quantBytes);
+            Span<byte> quants = queue.Stage(rows * quantBytes, quantPlane, (long)first * quantBytes);
             for (int row = 0; row < rows; row++)
                 WeightLayout.Pack(data.Format, data.Row(first + row), quants.Slice(row * quantBytes, quantBytes), scales.AsSpan(row * _rowScales, _rowScales));
-            queue.Commit(rows * quantBytes, _quants, (long)first * quantBytes);
-            queue.Upload<ushort>(scales.AsSpan(0, rows * _rowScales), _scales, (long)first * scaleBytes);
+            queue.Commit(rows * quantBytes, quantPlane, (long)first * quantBytes);
+            queue.Upload<ushort>(scales.AsSpan(0, rows * _rowScales), scalePlane, (long)first * scaleBytes);
         }
 
         queue.Synchronize();

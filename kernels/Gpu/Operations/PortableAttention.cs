@@ -20,6 +20,9 @@ internal sealed class PortableAttention(GpuQueue queue) : IAttentionOperation
     private readonly GpuBuffer _partials = new(queue, PartialBytes, "attention over long contexts");
 
     /// <inheritdoc/>
+    public bool DependsOnContext => true;
+
+    /// <inheritdoc/>
     public void Run(GpuQueue queue, GpuTensor query, GpuKvCache cache, int layer, GpuBatch batch, GpuTensor output)
     {
         int heads = query.Columns / cache.Shape.HeadDim, group = heads / cache.Shape.KvHeads, rows = batch.RowCount;

@@ -1,5 +1,6 @@
 using ILGPU;
 using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Kernels.Gpu.Kernels;
 using Llama3Cluster.Kernels.Gpu.Launch;
 using Llama3Cluster.Kernels.Gpu.Memory;
@@ -10,6 +11,22 @@ namespace Llama3Cluster.Kernels.Gpu.Operations;
 internal sealed class PortableLinear : ILinearOperation
 {
     private const int PartsPerLaunch = 3;
+
+    /// <inheritdoc/>
+    public GpuMatrix Load(GpuQueue queue, TensorData data, WeightUse use) => new(queue, data);
+
+    /// <inheritdoc/>
+    public void Reserve(GpuQueue queue, int rows, int columns)
+    {
+    }
+
+    /// <inheritdoc/>
+    public bool TryRun(GpuQueue queue, LinearInput input, ReadOnlySpan<LinearTarget> targets, int rows, bool adds) => false;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+    }
 
     /// <inheritdoc/>
     public void Run(GpuQueue queue, ReadOnlySpan<LinearTarget> targets, GpuTensor input, int rows)

@@ -56,6 +56,7 @@ internal static class CommandLine
         LogitsCommand.Create(),
         PerplexityCommand.Create(),
         BenchCommand.Create(),
+        SelfTestCommand.Create(),
         QuantizeCommand.Create(),
         SynthCommand.Create(),
         CertsCommand.Create(),

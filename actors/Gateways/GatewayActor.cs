@@ -139,7 +139,8 @@ public sealed class GatewayActor : UntypedActor
                 address, [.. member.Roles.Order(StringComparer.Ordinal)],
                 state.Unreachable.Contains(member) ? "unreachable" : member.Status.ToString().ToLowerInvariant(),
                 [.. (offered?.Offer.Devices ?? []).Select(device => new DeviceSnapshot(device.Index, device.Name, device.MemoryBytes))],
-                string.IsNullOrEmpty(offered?.Problem) ? null : offered.Problem));
+                string.IsNullOrEmpty(offered?.Problem) ? null : offered.Problem,
+                offered?.Offer.Weights is { } weights ? new WeightsSnapshot(weights.HeldBytes, weights.ReceivedBytes, weights.ModelBytes) : null));
         }
 
         List<ReplicaSnapshot> replicas = [.. _replicas.Values.OrderBy(replica => replica.ReplicaId, StringComparer.Ordinal).Select(Describe)];

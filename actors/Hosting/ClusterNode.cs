@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Reflection;
 using System.Text;
 using Akka.Actor;
@@ -17,6 +18,7 @@ using Llama3Cluster.Actors.Remoting;
 using Llama3Cluster.Actors.Replicas;
 using Llama3Cluster.Actors.Security;
 using Llama3Cluster.Actors.Stages;
+using Llama3Cluster.Actors.Weights;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -73,21 +75,26 @@ public static class ClusterNode
         if (options.Served is not null && options.Replicas is null)
             throw new ArgumentException("a gateway needs settings for its replicas", nameof(options));
         foreach (string seed in options.Seeds)
-            _ = ParseAddress(options, seed);
+            _ = ParseAddress(options.ClusterName, options.Tls, seed);
     }
 
     private static Config Configuration(ClusterNodeOptions options)
     {
         string[] roles = [.. Roles(options)];
-        string own = $$"""
-            akka.remote.{{(options.Tls is null ? "dot-netty.tcp" : "tls")}} { hostname = "{{options.Cluster.Address}}", port = {{options.Cluster.Port}} }
-            akka.cluster.roles = [{{string.Join(", ", roles.Select(role => $"\"{role}\""))}}]
-            """;
-        Config config = roles.Aggregate(ConfigurationFactory.ParseString(own), (config, role) => config.WithFallback(Resource(role)));
-        return (options.Tls is null ? config : config.WithFallback(Resource("tls")))
+        var own = ConfigurationFactory.ParseString($"akka.cluster.roles = [{string.Join(", ", roles.Select(role => $"\"{role}\""))}]");
+        return roles.Aggregate(own, (config, role) => config.WithFallback(Resource(role)))
+            .WithFallback(Remoting(options.Tls, options.Cluster))
             .WithFallback(Resource("cluster"))
             .WithFallback(ClusterSharding.DefaultConfig())
             .WithFallback(ClusterSingleton.DefaultConfig());
+    }
+
+    /// <summary>Where and how control messages arrive.</summary>
+    internal static Config Remoting(TlsIdentity? tls, IPEndPoint endpoint)
+    {
+        var own = ConfigurationFactory.ParseString(
+            $$"""akka.remote.{{(tls is null ? "dot-netty.tcp" : "tls")}} { hostname = "{{endpoint.Address}}", port = {{endpoint.Port}} }""");
+        return tls is null ? own : own.WithFallback(Resource("tls"));
     }
 
     private static IEnumerable<string> Roles(ClusterNodeOptions options)
@@ -98,7 +105,7 @@ public static class ClusterNode
             yield return StageRole;
     }
 
-    private static Config Resource(string name)
+    internal static Config Resource(string name)
     {
         using Stream stream = Assembly.GetExecutingAssembly().GetManifestResourceStream($"hocon/{name}.conf")
             ?? throw new InvalidOperationException($"the assembly lacks its resource hocon/{name}.conf");
@@ -110,6 +117,7 @@ public static class ClusterNode
     {
         WarnOfExpiry(options, loggers.CreateLogger<TlsIdentity>());
         NodeContext node = await BindAsync(system, options, refused, loggers).ConfigureAwait(false);
+        system.ActorOf(ModelActor.Props(node, StartWeightServer(system, node)), ModelActor.ActorName);
         if (options.Devices.Count > 0)
             system.ActorOf(StageHostActor.Props(node), StageHostActor.ActorName);
         if (options.Served is not null)
@@ -119,7 +127,7 @@ public static class ClusterNode
         if (options.Seeds.Count == 0)
             cluster.Join(cluster.SelfAddress);
         else
-            cluster.JoinSeedNodes(options.Seeds.Select(seed => ParseAddress(options, seed)));
+            cluster.JoinSeedNodes(options.Seeds.Select(seed => ParseAddress(options.ClusterName, options.Tls, seed)));
     }
 
     private static void WarnOfExpiry(ClusterNodeOptions options, ILogger log)
@@ -154,6 +162,24 @@ public static class ClusterNode
         };
     }
 
+    // A node that has the model's own files gives them to those that do not.
+    private static IPEndPoint? StartWeightServer(ActorSystem system, NodeContext node)
+    {
+        if (node.Options.Partial is not null)
+            return null;
+        IPEndPoint endpoint = node.Options.Weights ?? new IPEndPoint(node.Options.Data.Address, 0);
+        try
+        {
+            var server = WeightServer.Start(endpoint, node.Options.Model, node.Links);
+            system.RegisterOnTermination(server.Dispose);
+            return server.Endpoint;
+        }
+        catch (SocketException error)
+        {
+            throw new InvalidOperationException($"cannot listen for nodes that fetch weights at {endpoint}: {error.Message}. Choose another address with --weights.");
+        }
+    }
+
     private static async Task StartGatewayAsync(ActorSystem system, IActorRegistry registry, NodeContext node)
     {
         var sharding = ClusterSharding.Get(system);
@@ -181,12 +207,12 @@ public static class ClusterNode
         registry.Register<GatewayActor>(gateway);
     }
 
-    private static Address ParseAddress(ClusterNodeOptions options, string seed)
+    internal static Address ParseAddress(string cluster, TlsIdentity? tls, string seed)
     {
         if (!IPEndPoint.TryParse(seed, out _) && (seed.Count(c => c == ':') != 1 || !int.TryParse(seed[(seed.IndexOf(':', StringComparison.Ordinal) + 1)..], out _)))
             throw new ArgumentException($"a seed is HOST:PORT of a running node's cluster address, such as 127.0.0.1:9090, not \"{seed}\"");
         int colon = seed.LastIndexOf(':');
-        return new Address(options.Tls is null ? "akka.tcp" : "akka.ssl.tcp", options.ClusterName, seed[..colon], int.Parse(seed[(colon + 1)..], System.Globalization.CultureInfo.InvariantCulture));
+        return new Address(tls is null ? "akka.tcp" : "akka.ssl.tcp", cluster, seed[..colon], int.Parse(seed[(colon + 1)..], System.Globalization.CultureInfo.InvariantCulture));
     }
 
     private sealed class ReplicaExtractor() : HashCodeMessageExtractor(Shards)

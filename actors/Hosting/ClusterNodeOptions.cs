@@ -2,6 +2,7 @@ using System.Net;
 using Llama3Cluster.Actors.Generations;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Actors.Security;
+using Llama3Cluster.Actors.Weights;
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Files;
@@ -58,6 +59,9 @@ public sealed record ClusterNodeOptions
     /// <summary>Where the data links of the pipelines arrive. Port 0 takes a free one.</summary>
     public IPEndPoint Data { get; init; } = new(IPAddress.Loopback, 0);
 
+    /// <summary>Where nodes without the model's files fetch them; null for the host of <see cref="Data"/> and a free port.</summary>
+    public IPEndPoint? Weights { get; init; }
+
     /// <summary>Cluster addresses (host:port) of nodes to join; none to found a cluster.</summary>
     public IReadOnlyList<string> Seeds { get; init; } = [];
 
@@ -69,6 +73,9 @@ public sealed record ClusterNodeOptions
 
     /// <summary>The model, opened; it must outlive the node.</summary>
     public required ModelFile Model { get; init; }
+
+    /// <summary>The copy that <see cref="Model"/> is, with holes, of a node that was started without the model's files; null if it has them.</summary>
+    public PartialModel? Partial { get; init; }
 
     /// <summary>Devices offered to the cluster; none for a pure gateway.</summary>
     public IReadOnlyList<StageDevice> Devices { get; init; } = [];

@@ -2,6 +2,7 @@ using System.Net;
 using Akka.Actor;
 using Llama3Cluster.Actors.Links;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Actors.Weights;
 using Microsoft.Extensions.Logging;
 
 namespace Llama3Cluster.Actors.Hosting;
@@ -16,6 +17,9 @@ namespace Llama3Cluster.Actors.Hosting;
 public sealed record NodeContext(
     ClusterNodeOptions Options, FramePool Frames, LinkOptions Links, IActorRef Listener, IPEndPoint DataEndpoint, ILoggerFactory Loggers)
 {
+    /// <summary>The nodes that have the model's files, as this one knows them now.</summary>
+    public WeightSources Sources { get; } = new();
+
     /// <summary>Cluster address (host:port) of an actor system or a member.</summary>
     public static string AddressOf(Address address) => $"{address.Host}:{address.Port}";
 }

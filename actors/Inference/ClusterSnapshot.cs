@@ -15,8 +15,16 @@ public sealed record ClusterSnapshot(
 /// <param name="Status">Its membership status; <c>unreachable</c> when it does not answer.</param>
 /// <param name="Devices">What it offers.</param>
 /// <param name="Problem">Why it takes no part (another model, say); null when it can.</param>
+/// <param name="Weights">What it has of the model, if it was started without the model's files; null if it has them.</param>
 public sealed record NodeSnapshot(
-    string Address, IReadOnlyList<string> Roles, string Status, IReadOnlyList<DeviceSnapshot> Devices, string? Problem);
+    string Address, IReadOnlyList<string> Roles, string Status, IReadOnlyList<DeviceSnapshot> Devices, string? Problem,
+    WeightsSnapshot? Weights = null);
+
+/// <summary>How much of the model a node has that was started without its files.</summary>
+/// <param name="HeldBytes">Bytes of the model in its cache.</param>
+/// <param name="ReceivedBytes">Bytes that it fetched from other nodes since it started.</param>
+/// <param name="ModelBytes">Bytes of the whole model.</param>
+public sealed record WeightsSnapshot(long HeldBytes, long ReceivedBytes, long ModelBytes);
 
 /// <summary>A device that a node offers.</summary>
 /// <param name="Index">Its number on the node.</param>

@@ -45,6 +45,9 @@ public sealed class ControlSerializer : SerializerWithStringManifest
         ["pn1"] = typeof(PlacementMessages.NodeRefused),
         ["pr1"] = typeof(PlacementMessages.ReplicaStatus),
         ["ps1"] = typeof(PlacementMessages.PlacementStatus),
+        ["ws1"] = typeof(WeightMessages.WeightSource),
+        ["wd1"] = typeof(WeightMessages.DescribeModel),
+        ["wo1"] = typeof(WeightMessages.ModelOffer),
     }.ToFrozenDictionary();
 
     private static readonly FrozenDictionary<Type, string> Manifests = Types.ToFrozenDictionary(pair => pair.Value, pair => pair.Key);

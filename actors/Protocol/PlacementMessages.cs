@@ -16,6 +16,14 @@ public static class PlacementMessages
         [property: Key(0)] int Index, [property: Key(1)] string Name, [property: Key(2)] long MemoryBytes,
         [property: Key(3)] double BytesPerSecond);
 
+    /// <summary>How much of the model a node has that was started without its files.</summary>
+    /// <param name="HeldBytes">Bytes of the model that are in its copy.</param>
+    /// <param name="ReceivedBytes">Bytes that came over the network since it started.</param>
+    /// <param name="ModelBytes">Bytes of the whole model.</param>
+    [MessagePackObject]
+    public sealed record WeightsReport(
+        [property: Key(0)] long HeldBytes, [property: Key(1)] long ReceivedBytes, [property: Key(2)] long ModelBytes);
+
     /// <summary>What a stage node offers: gossiped through the cluster's replicated data.</summary>
     /// <param name="Node">Its cluster address.</param>
     /// <param name="NodeUid">Its incarnation: a restarted process on the same port is another node.</param>
@@ -24,11 +32,12 @@ public static class PlacementMessages
     /// <param name="ProtocolVersion">Its link protocol's version.</param>
     /// <param name="Fingerprint">Fingerprint of the model that it has.</param>
     /// <param name="Devices">Its devices.</param>
+    /// <param name="Weights">What it has of the model; null if it has the model's own files.</param>
     [MessagePackObject]
     public sealed record NodeOffer(
         [property: Key(0)] string Node, [property: Key(1)] long NodeUid, [property: Key(2)] string DataHost,
         [property: Key(3)] int DataPort, [property: Key(4)] int ProtocolVersion, [property: Key(5)] string Fingerprint,
-        [property: Key(6)] DeviceOffer[] Devices) : IClusterMessage;
+        [property: Key(6)] DeviceOffer[] Devices, [property: Key(7)] WeightsReport? Weights = null) : IClusterMessage;
 
     /// <summary>One stage of a replica's plan.</summary>
     /// <param name="Node">Cluster address of its node.</param>

@@ -4,6 +4,7 @@ using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Links;
 using Llama3Cluster.Actors.Protocol;
 using Llama3Cluster.Shards.Execution;
+using Llama3Cluster.Shards.Planning;
 using Llama3Cluster.Shards.Slices;
 using Microsoft.Extensions.Logging;
 
@@ -119,6 +120,7 @@ public sealed class StageActor : UntypedActor
             var options = new SliceOptions(
                 limits.MaxRows, limits.MaxSequences, Math.Min(limits.MaxRows, limits.MaxSequences), limits.ContextLength, limits.KvBlocks,
                 limits.KvFormat);
+            FetchWeights(_assignment);
             var slice = ModelSlice.Load(_node.Options.Model, _device.Device, _assignment.Slice, options, new Reporter(this), _retired);
             _executor = new StageExecutor(slice, limits.MaxSequences);
             _log.LogInformation("stage {Stage} of {Replica} holds {Slice}: {Memory} on {Device}", _assignment.Stage,
@@ -134,6 +136,19 @@ public sealed class StageActor : UntypedActor
             _log.LogError(error, "stage {Stage} of {Replica} could not load {Slice}", _assignment.Stage, _assignment.ReplicaId, _assignment.Slice);
             Fail(error.Message);
         }
+    }
+
+    // On a node without the model's files, what the slice needs comes from other nodes first.
+    private void FetchWeights(StageMessages.PrepareStage assignment)
+    {
+        if (_node.Options.Partial is not { } partial)
+            return;
+        (long bytes, long fetched) = partial.Ensure(
+            assignment.Slice, _node.Links, _node.Sources, new FetchReporter(assignment, Self), _log, _retired);
+        _log.LogInformation(
+            "weights of {Slice}: {Bytes} verified, {Fetched} of them fetched just now; {Held} of the model's {Model} are in {Folder}", assignment.Slice,
+            ByteSize.Format(bytes), ByteSize.Format(fetched), ByteSize.Format(partial.HeldBytes), ByteSize.Format(partial.ModelBytes), partial.Folder);
+        Context.Parent.Tell(StageHostActor.WeightsFetched.Instance);
     }
 
     private void Begin(StageMessages.PrepareStage assignment)
@@ -257,6 +272,25 @@ public sealed class StageActor : UntypedActor
             _reported = value.Fraction;
             StageMessages.PrepareStage assignment = stage._assignment;
             stage.Tell(new StageMessages.StageLoading(assignment.ReplicaId, assignment.Epoch, assignment.Stage, value.Fraction));
+        }
+    }
+
+    // Every percent of what is fetched; called by threads that are not the actor's.
+    private sealed class FetchReporter(StageMessages.PrepareStage assignment, IActorRef self) : IProgress<double>
+    {
+        private readonly Lock _lock = new();
+        private double _reported;
+
+        public void Report(double value)
+        {
+            lock (_lock)
+            {
+                if (value < _reported + 0.01)
+                    return;
+                _reported = value;
+            }
+
+            assignment.Replica.Tell(new StageMessages.StageLoading(assignment.ReplicaId, assignment.Epoch, assignment.Stage, value), self);
         }
     }
 }

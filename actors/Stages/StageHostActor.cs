@@ -46,13 +46,23 @@ public sealed class StageHostActor : UntypedActor
     /// <summary>The local actor of a stage; null when this host has no such stage.</summary>
     public sealed record LocalStage(IActorRef? Actor) : INoSerializationVerificationNeeded;
 
+    /// <summary>From a stage: this node has more of the model than before.</summary>
+    public sealed class WeightsFetched : INoSerializationVerificationNeeded
+    {
+        /// <summary>The message.</summary>
+        public static readonly WeightsFetched Instance = new();
+    }
+
     /// <inheritdoc/>
-    protected override void PreStart()
+    protected override void PreStart() => Offer();
+
+    private void Offer()
     {
         PlacementMessages.NodeOffer offer = new(
             NodeContext.AddressOf(_cluster.SelfAddress), _cluster.SelfUniqueAddress.Uid, _node.DataEndpoint.Address.ToString(),
             _node.DataEndpoint.Port, ProtocolVersion.Current, _node.Options.Model.Fingerprint,
-            [.. _node.Options.Devices.Select(d => new PlacementMessages.DeviceOffer(d.Index, d.Device.Name, d.MemoryBytes, d.BytesPerSecond))]);
+            [.. _node.Options.Devices.Select(d => new PlacementMessages.DeviceOffer(d.Index, d.Device.Name, d.MemoryBytes, d.BytesPerSecond))],
+            _node.Options.Partial is { } partial ? new PlacementMessages.WeightsReport(partial.HeldBytes, partial.ReceivedBytes, partial.ModelBytes) : null);
         DistributedData.Get(Context.System).Replicator.Tell(Dsl.Update(
             OffersKey, LWWDictionary<string, PlacementMessages.NodeOffer>.Empty, WriteLocal.Instance,
             offers => offers.SetItem(_cluster, offer.Node, offer)));
@@ -78,6 +88,9 @@ public sealed class StageHostActor : UntypedActor
                 break;
             case Terminated terminated:
                 Stopped(terminated.ActorRef);
+                break;
+            case WeightsFetched:
+                Offer();
                 break;
             case PlacementMessages.NodeRefused refused:
                 _log.LogError("this node takes no part in the cluster: {Reason}", refused.Reason);

@@ -1,7 +1,9 @@
 using System.CommandLine;
 using Llama3Cluster.Actors.Hosting;
+using Llama3Cluster.Actors.Weights;
 using Llama3Cluster.Gateway.Local;
 using Llama3Cluster.Shards.Files;
+using Llama3Cluster.Shards.Planning;
 
 namespace Llama3Cluster.Gateway.Cli;
 
@@ -13,27 +15,33 @@ internal static class NodeCommand
         var model = new ModelOptions();
         var node = new NodeOptions("127.0.0.1:0");
         Option<int> stages = Opt.Number("--stages", 1, 1, 64, "Devices to offer, that is slices that this node can hold; they share its cores and memory.");
+        Option<string?> cache = Opt.OptionalText("--cache", $"Without --model: folder for weights that are fetched from other nodes. Default: {DefaultCache}.", "DIR");
         var command = new Command("node", """
             Offer this machine's devices to a cluster. Gateways put slices of the model on them.
               llama3cluster node --seed 127.0.0.1:9090 --model PATH      the gateway's cluster address, and the same model
-            """) { stages };
+              llama3cluster node --seed 127.0.0.1:9090                   the weights of its slice come from other nodes
+            Fetched weights are kept in --cache: a node that starts again fetches what it lacks.
+            """) { stages, cache };
         node.AddTo(command);
         model.AddTo(command);
-        command.SetAction((result, cancellation) => RunAsync(model, node, result, result.GetValue(stages), cancellation));
+        command.SetAction((result, cancellation) => RunAsync(model, node, result, result.GetValue(stages), result.GetValue(cache) ?? DefaultCache, cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(ModelOptions model, NodeOptions node, ParseResult result, int stages, CancellationToken cancellation)
+    private static async Task<int> RunAsync(ModelOptions model, NodeOptions node, ParseResult result, int stages, string cache, CancellationToken cancellation)
     {
         if (result.GetValue(node.Seeds) is { Length: 0 })
             throw new UsageException("a node joins a cluster: give a gateway's cluster address with --seed HOST:PORT (a gateway prints it when it starts)");
-        using ModelFile file = ModelFile.Open(model.PathOf(result));
+        using ModelFile local = ModelFile.Open(model.PathOf(result));
+        ClusterNodeOptions options = node.Read(result, local);
+        using PartialModel? partial = result.GetValue(model.Model) is null ? await FindModelAsync(NodeOptions.Search(options, cache), local, cancellation).ConfigureAwait(false) : null;
+        ModelFile file = partial?.Model ?? local;
         IReadOnlyList<StageDevice> devices = node.CreateDevices(result, model, stages);
         try
         {
             HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
             Logs.AddTo(builder.Logging);
-            builder.Services.AddClusterNode(node.Read(result, file) with { Devices = devices });
+            builder.Services.AddClusterNode(options with { Model = file, Partial = partial, Devices = devices });
             using IHost host = builder.Build();
             Console.WriteLine($"node of {file.Name}: {stages} device(s), {Devices.Describe(devices[0].Device, devices[0].MemoryBytes)} each; joining {string.Join(", ", result.GetValue(node.Seeds)!)}");
             await host.RunAsync(cancellation).ConfigureAwait(false);
@@ -44,5 +52,18 @@ internal static class NodeCommand
             foreach (StageDevice device in devices)
                 device.Device.Dispose();
         }
+    }
+
+    private static string DefaultCache =>
+        Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "llama3cluster", "models");
+
+    // Without --model the cluster's is taken: the demo model, which every program has, or a copy of what the slices need.
+    private static async Task<PartialModel?> FindModelAsync(ModelSearch search, ModelFile demo, CancellationToken cancellation)
+    {
+        using ILoggerFactory loggers = LoggerFactory.Create(Logs.AddTo);
+        PartialModel? partial = await search.FindAsync(demo, loggers, cancellation).ConfigureAwait(false);
+        if (partial is not null)
+            Console.WriteLine($"the cluster's model has {ByteSize.Format(partial.ModelBytes)}; {ByteSize.Format(partial.HeldBytes)} of it are in {partial.Folder}, {ByteSize.Format(partial.ReceivedBytes)} of them fetched just now");
+        return partial;
     }
 }

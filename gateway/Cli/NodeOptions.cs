@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Net;
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Security;
+using Llama3Cluster.Actors.Weights;
 using Llama3Cluster.Gateway.Local;
 using Llama3Cluster.Shards.Files;
 
@@ -16,6 +17,8 @@ internal sealed class NodeOptions(string clusterFallback)
 
     public Option<IPEndPoint> Data { get; } = Opt.Endpoint("--data", "127.0.0.1:0", "Where activations from other nodes arrive.");
 
+    public Option<IPEndPoint?> Weights { get; } = Opt.OptionalEndpoint("--weights", "Where nodes without the model's files fetch their slices from this one. Default: the host of --data, a free port.");
+
     public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's.");
 
     public Option<string?> Secret { get; } = Opt.OptionalText(
@@ -28,6 +31,7 @@ internal sealed class NodeOptions(string clusterFallback)
         command.Add(Seeds);
         command.Add(Cluster);
         command.Add(Data);
+        command.Add(Weights);
         command.Add(Memory);
         command.Add(Secret);
         Tls.AddTo(command);
@@ -39,7 +43,8 @@ internal sealed class NodeOptions(string clusterFallback)
         IPEndPoint cluster = result.GetValue(Cluster)!, data = result.GetValue(Data)!;
         string secret = result.GetValue(Secret) ?? "";
         TlsIdentity? tls = Tls.Read(result);
-        foreach (IPEndPoint endpoint in (IPEndPoint[])[cluster, data])
+        IPEndPoint weights = result.GetValue(Weights) ?? new IPEndPoint(data.Address, 0);
+        foreach (IPEndPoint endpoint in (IPEndPoint[])[cluster, data, weights])
         {
             if (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any))
                 throw new UsageException($"{endpoint} names no address that other nodes could dial; give the address of one of this machine's interfaces");
@@ -57,8 +62,12 @@ internal sealed class NodeOptions(string clusterFallback)
             }
         }
 
-        return new ClusterNodeOptions { Cluster = cluster, Data = data, Seeds = result.GetValue(Seeds)!, Secret = secret, Tls = tls, Model = model };
+        return new ClusterNodeOptions { Cluster = cluster, Data = data, Weights = weights, Seeds = result.GetValue(Seeds)!, Secret = secret, Tls = tls, Model = model };
     }
+
+    /// <summary>How to ask the cluster for its model.</summary>
+    public static ModelSearch Search(ClusterNodeOptions options, string cache) =>
+        new(options.ClusterName, options.Cluster.Address, options.Seeds, options.Secret, options.Tls, cache);
 
     /// <summary>Makes so many devices that share this node's memory and cores.</summary>
     public IReadOnlyList<StageDevice> CreateDevices(ParseResult result, ModelOptions model, int count)

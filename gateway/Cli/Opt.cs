@@ -60,6 +60,10 @@ internal static class Opt
             return good;
         });
 
+    public static Option<IPEndPoint?> OptionalEndpoint(string name, string description) =>
+        Parsed(name, description, "HOST:PORT", "an address and port such as 192.168.1.5:9090", null, (string text, out IPEndPoint? value) =>
+            IPEndPoint.TryParse(text, out value) && text.Contains(':', StringComparison.Ordinal));
+
     public static Option<long?> Bytes(string name, string description) =>
         Parsed(name, description, "SIZE", "a size such as 24GiB, 512MiB or 1000000", null, (string text, out long? value) =>
         {

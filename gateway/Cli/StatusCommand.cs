@@ -61,6 +61,8 @@ internal static class StatusCommand
         foreach (NodeSnapshot node in snapshot.Nodes)
         {
             string devices = node.Problem ?? string.Join("\n", node.Devices.Select(device => $"{device.Index}: {device.Name}, {ByteSize.Format(device.MemoryBytes)}"));
+            if (node.Weights is { } weights)
+                devices += $"\nweights: {ByteSize.Format(weights.HeldBytes)} of {ByteSize.Format(weights.ModelBytes)} here, {ByteSize.Format(weights.ReceivedBytes)} fetched from other nodes";
             AddRow(nodes, node.Address, string.Join(", ", node.Roles), node.Status, devices);
         }
 

@@ -41,7 +41,8 @@ internal sealed unsafe class MappedFile : IDisposable
         MemoryMappedViewAccessor? view = null;
         try
         {
-            stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+            // A partial copy of a model is written to, where it still has holes, while it is mapped.
+            stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
             long length = stream.Length;
             if (length == 0)
                 throw new ModelFileException($"{path} is empty");

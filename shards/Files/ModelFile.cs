@@ -1,6 +1,7 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Shards.Config;
+using Llama3Cluster.Shards.Files.Partial;
 
 namespace Llama3Cluster.Shards.Files;
 
@@ -47,6 +48,9 @@ public abstract class ModelFile : IDisposable
 
     /// <summary>RoPE's radians a position for each of the head dim / 2 pairs, all scaling applied.</summary>
     public abstract IReadOnlyList<double> RopeFrequencies { get; }
+
+    /// <summary>Where its bytes lie, for those who copy part of it.</summary>
+    public abstract ModelLayout Layout { get; }
 
     /// <summary>A tensor of the model.</summary>
     /// <param name="role">What it is to the model. Asking for the head of a tied model gives the embedding.</param>

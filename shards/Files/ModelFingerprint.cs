@@ -13,7 +13,8 @@ namespace Llama3Cluster.Shards.Files;
 /// </summary>
 internal static class ModelFingerprint
 {
-    private const int SampleBytes = 1024;
+    /// <summary>Bytes of each sample of a tensor.</summary>
+    internal const int SampleBytes = 1024;
 
     /// <summary>The fingerprint: 64 lower-case hex digits.</summary>
     public static string Compute(ModelFile model)
@@ -36,13 +37,18 @@ internal static class ModelFingerprint
         {
             TensorData data = model.Tensor(role, layer);
             Append(hash, string.Create(CultureInfo.InvariantCulture, $"\n{role} {layer} {data.Format} {data.Rows} {data.Columns} "));
-            long last = Math.Max(0, data.ByteCount - SampleBytes);
-            AppendSample(hash, data, 0);
-            AppendSample(hash, data, last / 2);
-            AppendSample(hash, data, last);
+            foreach (long offset in SampleOffsets(data.ByteCount))
+                AppendSample(hash, data, offset);
         }
 
         return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    /// <summary>Where the samples of a tensor of so many bytes begin; they may overlap.</summary>
+    internal static long[] SampleOffsets(long byteCount)
+    {
+        long last = Math.Max(0, byteCount - SampleBytes);
+        return [0, last / 2, last];
     }
 
     private static void Append(IncrementalHash hash, string text) => hash.AppendData(Encoding.UTF8.GetBytes(text));

@@ -9,6 +9,7 @@ internal sealed class TensorTable
     private const int NamesInMessages = 8;
 
     private readonly Dictionary<(TensorRole Role, int Layer), TensorData> _tensors = [];
+    private readonly Dictionary<(TensorRole Role, int Layer), TensorEntry> _entries = [];
     private readonly LlamaConfig _config;
     private readonly string _path;
 
@@ -42,9 +43,14 @@ internal sealed class TensorTable
             string name = nameOf(role, layer);
             used.Add(name);
             if (entries.TryGetValue(name, out TensorEntry? entry))
+            {
                 table._tensors.Add((role, layer), Check(path, config, role, entry));
+                table._entries.Add((role, layer), entry);
+            }
             else
+            {
                 missing.Add(name);
+            }
         }
 
         if (missing.Count > 0)
@@ -70,6 +76,9 @@ internal sealed class TensorTable
         throw new ModelFileException($"{_path} has no tensor {role} of layer {layer}: "
             + $"it has layers 0 to {_config.LayerCount - 1}");
     }
+
+    /// <summary>Where a tensor that the configuration asks for lies in its file.</summary>
+    public TensorEntry Entry(TensorRole role, int layer) => _entries[(role, layer)];
 
     private static TensorData Check(string path, LlamaConfig config, TensorRole role, TensorEntry entry)
     {

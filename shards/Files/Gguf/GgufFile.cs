@@ -1,22 +1,27 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Shards.Config;
+using Llama3Cluster.Shards.Files.Partial;
 
 namespace Llama3Cluster.Shards.Files.Gguf;
 
 /// <summary>A model in one GGUF file of version 2 or 3, with the metadata from which a tokenizer can be built.</summary>
 public sealed class GgufFile : ModelFile
 {
+    private const string CopyName = "model.gguf";
+
     private readonly MappedFile _file;
     private readonly TensorTable _tensors;
+    private readonly GgufHeader _header;
     private readonly Lazy<string> _fingerprint;
 
-    private GgufFile(MappedFile file, GgufMetadata metadata, LlamaConfig config, TensorTable tensors, double[] ropeFrequencies)
+    private GgufFile(MappedFile file, GgufHeader header, LlamaConfig config, TensorTable tensors, double[] ropeFrequencies)
         : base(file.Path, config)
     {
         _file = file;
+        _header = header;
         _tensors = tensors;
-        Metadata = metadata;
+        Metadata = header.Metadata;
         RopeFrequencies = ropeFrequencies;
         _fingerprint = new Lazy<string>(() => ModelFingerprint.Compute(this));
     }
@@ -38,6 +43,11 @@ public sealed class GgufFile : ModelFile
     /// <inheritdoc/>
     public override IReadOnlyList<double> RopeFrequencies { get; }
 
+    /// <inheritdoc/>
+    public override ModelLayout Layout => ModelLayout.Of(
+        Config, CopyName, [], [(CopyName, _file, _header.Tensors.Values)],
+        _header.Tensors.Values.Where(tensor => tensor.Name == GgufTensorNames.RopeDivisors), _tensors.Entry);
+
     /// <summary>Whether a file starts as a GGUF file does.</summary>
     internal static bool HasMagic(string path)
     {
@@ -56,7 +66,7 @@ public sealed class GgufFile : ModelFile
             LlamaConfigLimits.Require(config, path);
             TensorTable tensors = TensorTable.Bind(
                 path, config, header.Tensors, GgufTensorNames.Of, name => name == GgufTensorNames.RopeDivisors);
-            return new GgufFile(file, header.Metadata, config, tensors, Frequencies(path, config, header));
+            return new GgufFile(file, header, config, tensors, Frequencies(path, config, header));
         }
         catch
         {

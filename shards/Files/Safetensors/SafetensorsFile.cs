@@ -37,13 +37,14 @@ internal sealed class SafetensorsFile : IDisposable
         ["C64"] = 8,
     };
 
-    private readonly MappedFile _file;
-
     private SafetensorsFile(MappedFile file, IReadOnlyDictionary<string, TensorEntry> tensors)
     {
-        _file = file;
+        File = file;
         Tensors = tensors;
     }
+
+    /// <summary>The file's bytes.</summary>
+    public MappedFile File { get; }
 
     /// <summary>The tensors by name, each inside the file and apart from all others.</summary>
     public IReadOnlyDictionary<string, TensorEntry> Tensors { get; }
@@ -65,7 +66,7 @@ internal sealed class SafetensorsFile : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _file.Dispose();
+    public void Dispose() => File.Dispose();
 
     private static Dictionary<string, TensorEntry> ReadDirectory(MappedFile file)
     {

@@ -1,6 +1,7 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Shards.Config;
+using Llama3Cluster.Shards.Files.Partial;
 using FilePath = System.IO.Path;
 
 namespace Llama3Cluster.Shards.Files.Safetensors;
@@ -15,12 +16,17 @@ public sealed class SafetensorsModel : ModelFile
 
     private readonly IReadOnlyList<SafetensorsFile> _files;
     private readonly TensorTable _tensors;
+    private readonly string _folder;
+    private readonly bool _sharded;
     private readonly Lazy<string> _fingerprint;
     private bool _disposed;
 
-    private SafetensorsModel(string path, string name, LlamaConfig config, IReadOnlyList<SafetensorsFile> files, TensorTable tensors)
+    private SafetensorsModel(
+        string path, string name, string folder, bool sharded, LlamaConfig config, IReadOnlyList<SafetensorsFile> files, TensorTable tensors)
         : base(path, config)
     {
+        _folder = folder;
+        _sharded = sharded;
         _files = files;
         _tensors = tensors;
         Name = name;
@@ -40,6 +46,20 @@ public sealed class SafetensorsModel : ModelFile
     /// <inheritdoc/>
     public override IReadOnlyList<double> RopeFrequencies { get; }
 
+    /// <inheritdoc/>
+    /// <remarks>A copy of a single file bears the usual name, whatever the file's own is.</remarks>
+    public override ModelLayout Layout
+    {
+        get
+        {
+            string[] whole = [ConfigName, GenerationConfigName, .. _sharded ? (string[])[SafetensorsIndex.FileName] : []];
+            return ModelLayout.Of(
+                Config, ".", whole.Select(file => (file, FilePath.Combine(_folder, file))).Where(file => File.Exists(file.Item2)),
+                [.. _files.Select(file => (_sharded ? FilePath.GetFileName(file.File.Path) : SingleName, file.File, (IEnumerable<TensorEntry>)file.Tensors.Values))],
+                [], _tensors.Entry);
+        }
+    }
+
     /// <summary>Opens one file with the config.json beside it.</summary>
     internal static SafetensorsModel OpenFile(string path)
     {
@@ -47,7 +67,7 @@ public sealed class SafetensorsModel : ModelFile
         if (!File.Exists(FilePath.Combine(folder, ConfigName)))
             throw new ModelFileException($"there is no {ConfigName} beside {path}; "
                 + "a safetensors file does not state the model's shape itself");
-        return Open(path, FilePath.GetFileNameWithoutExtension(path), folder, files => AddSingle(files, path));
+        return Open(path, FilePath.GetFileNameWithoutExtension(path), folder, false, files => AddSingle(files, path));
     }
 
     /// <summary>Opens a folder that has a config.json.</summary>
@@ -56,9 +76,9 @@ public sealed class SafetensorsModel : ModelFile
         string name = FilePath.GetFileName(FilePath.TrimEndingDirectorySeparator(FilePath.GetFullPath(path)));
         string single = FilePath.Combine(path, SingleName), index = FilePath.Combine(path, SafetensorsIndex.FileName);
         if (File.Exists(single))
-            return Open(path, name, path, files => AddSingle(files, single));
+            return Open(path, name, path, false, files => AddSingle(files, single));
         if (File.Exists(index))
-            return Open(path, name, path, files => AddShards(files, path, index));
+            return Open(path, name, path, true, files => AddShards(files, path, index));
         throw new ModelFileException($"folder {path} has a {ConfigName} but no weights: "
             + $"neither {SingleName} nor {SafetensorsIndex.FileName}");
     }
@@ -79,7 +99,7 @@ public sealed class SafetensorsModel : ModelFile
     }
 
     private static SafetensorsModel Open(
-        string path, string name, string folder, Func<List<SafetensorsFile>, IReadOnlyDictionary<string, TensorEntry>> openFiles)
+        string path, string name, string folder, bool sharded, Func<List<SafetensorsFile>, IReadOnlyDictionary<string, TensorEntry>> openFiles)
     {
         string configPath = FilePath.Combine(folder, ConfigName);
         LlamaConfig config = HuggingFaceConfig.Read(configPath, FilePath.Combine(folder, GenerationConfigName));
@@ -94,7 +114,7 @@ public sealed class SafetensorsModel : ModelFile
                 entries,
                 HuggingFaceTensorNames.For(config, entries),
                 tensor => HuggingFaceTensorNames.IsIgnored(config, tensor));
-            return new SafetensorsModel(path, name, config, files, tensors);
+            return new SafetensorsModel(path, name, folder, sharded, config, files, tensors);
         }
         catch
         {

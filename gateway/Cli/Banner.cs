@@ -16,7 +16,7 @@ internal static class Banner
         Console.WriteLine($"model     {file.Name}: {file.Config.LayerCount} layers, {ByteSize.Format(weights)} mapped, context {node.Replicas!.ContextLength}");
         Console.WriteLine(devices.Count == 0
             ? "devices   none here; waiting for nodes"
-            : $"devices   {devices.Count} x {Devices.Describe(devices[0].Device, devices[0].MemoryBytes)}");
+            : $"devices   {Devices.Describe(devices)}");
         Console.WriteLine($"http      http://{http}  (web page, OpenAI-compatible API)");
         Console.WriteLine($"cluster   {node.Cluster}  (join with: llama3cluster node --seed {node.Cluster} --model {file.Path})");
     }

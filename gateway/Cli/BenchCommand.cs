@@ -78,7 +78,7 @@ internal sealed class BenchCommand
         report.Machine(Machine.ProcessorName, ceilings);
         report.Model(new BenchModel(
             local.File.Name, local.File.Tensor(TensorRole.Query).Format.ToString(), WeightBytes(local), work.StepReadBytes,
-            local.Device.Name, threads, result.GetValue(_stages), loadSeconds, firstSeconds, startSeconds));
+            local.DeviceName, threads, result.GetValue(_stages), loadSeconds, firstSeconds, startSeconds));
 
         void Print(BenchRow row)
         {

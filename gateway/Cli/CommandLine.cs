@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Akka.Remote;
 using Llama3Cluster.Actors.Inference;
 using Llama3Cluster.Actors.Security;
+using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Files;
 
 namespace Llama3Cluster.Gateway.Cli;
@@ -52,6 +53,7 @@ internal static class CommandLine
         GenerateCommand.Create(),
         PlanCommand.Create(),
         StatusCommand.Create(),
+        DevicesCommand.Create(),
         TokenizeCommand.Create(),
         LogitsCommand.Create(),
         PerplexityCommand.Create(),
@@ -74,7 +76,7 @@ internal static class CommandLine
     {
         AggregateException { InnerException: { } inner } => MessageOf(inner),
         RemoteTransportException => $"{error.Message.Split(". See")[0]}: {error.GetBaseException().Message}. Choose another address with --cluster.",
-        ModelFileException or PromptException or ArgumentException or IOException or UnauthorizedAccessException
+        ModelFileException or DeviceMemoryException or PromptException or ArgumentException or IOException or UnauthorizedAccessException
             or HttpRequestException or SocketException or TlsFilesException or UsageException => error.Message,
         _ => null,
     };

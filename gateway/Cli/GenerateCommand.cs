@@ -79,7 +79,7 @@ internal static class GenerateCommand
         Console.WriteLine(stream?.Flush());
         double toFirst = Stopwatch.GetElapsedTime(started, first).TotalSeconds, after = Stopwatch.GetElapsedTime(first).TotalSeconds;
         Console.Error.WriteLine(FormattableString.Invariant(
-            $"[{tokens.Length} prompt tokens, first token after {1000 * toFirst:0} ms; {count} tokens, {(count > 1 ? (count - 1) / after : 0):0.0} a second; {model.Device.Name}]"));
+            $"[{tokens.Length} prompt tokens, first token after {1000 * toFirst:0} ms; {count} tokens, {(count > 1 ? (count - 1) / after : 0):0.0} a second; {model.DeviceName}]"));
         return cancellation.IsCancellationRequested ? 130 : 0;
     }
 }

@@ -11,7 +11,10 @@ internal sealed class ModelOptions
     public Option<string?> Model { get; } = Opt.OptionalText(
         "--model", "A .gguf file, or a Hugging Face folder with config.json and .safetensors. Default: the demo model.", "PATH");
 
-    public Option<string> Device { get; } = Opt.Choice("--device", "auto", "Where to compute.", Devices.Names.Split('|'));
+    public Option<string> Device { get; } = Opt.Text(
+        "--device", "auto",
+        "Where to compute: auto is every CUDA GPU, else every OpenCL GPU, else the processor. cuda:1 is one GPU, opencl:0,cpu are two devices; \"llama3cluster devices\" lists them.",
+        Devices.Names);
 
     public Option<int?> Threads { get; } = Opt.OptionalNumber("--threads", 1, 1024, "Threads of a CPU device. Default: an equal share of the cores.");
 

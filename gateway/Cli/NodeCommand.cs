@@ -14,7 +14,7 @@ internal static class NodeCommand
     {
         var model = new ModelOptions();
         var node = new NodeOptions("127.0.0.1:0");
-        Option<int> stages = Opt.Number("--stages", 1, 1, 64, "Devices to offer, that is slices that this node can hold; they share its cores and memory.");
+        Option<int?> stages = Opt.OptionalNumber("--stages", 1, 64, "Slices that this node can hold: they share its GPUs, or its cores, and their memory. Default: one a GPU, else 1.");
         Option<string?> cache = Opt.OptionalText("--cache", $"Without --model: folder for weights that are fetched from other nodes. Default: {DefaultCache}.", "DIR");
         var command = new Command("node", """
             Offer this machine's devices to a cluster. Gateways put slices of the model on them.
@@ -28,7 +28,7 @@ internal static class NodeCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(ModelOptions model, NodeOptions node, ParseResult result, int stages, string cache, CancellationToken cancellation)
+    private static async Task<int> RunAsync(ModelOptions model, NodeOptions node, ParseResult result, int? stages, string cache, CancellationToken cancellation)
     {
         if (result.GetValue(node.Seeds) is { Length: 0 })
             throw new UsageException("a node joins a cluster: give a gateway's cluster address with --seed HOST:PORT (a gateway prints it when it starts)");
@@ -36,22 +36,14 @@ internal static class NodeCommand
         ClusterNodeOptions options = node.Read(result, local);
         using PartialModel? partial = result.GetValue(model.Model) is null ? await FindModelAsync(NodeOptions.Search(options, cache), local, cancellation).ConfigureAwait(false) : null;
         ModelFile file = partial?.Model ?? local;
-        IReadOnlyList<StageDevice> devices = node.CreateDevices(result, model, stages);
-        try
-        {
-            HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-            Logs.AddTo(builder.Logging);
-            builder.Services.AddClusterNode(options with { Model = file, Partial = partial, Devices = devices });
-            using IHost host = builder.Build();
-            Console.WriteLine($"node of {file.Name}: {stages} device(s), {Devices.Describe(devices[0].Device, devices[0].MemoryBytes)} each; joining {string.Join(", ", result.GetValue(node.Seeds)!)}");
-            await host.RunAsync(cancellation).ConfigureAwait(false);
-            return 0;
-        }
-        finally
-        {
-            foreach (StageDevice device in devices)
-                device.Device.Dispose();
-        }
+        using DeviceSet devices = node.OpenDevices(result, model, stages, onProcessor: 1, most: file.Config.LayerCount + 2);
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        Logs.AddTo(builder.Logging);
+        builder.Services.AddClusterNode(options with { Model = file, Partial = partial, Devices = devices.Devices });
+        using IHost host = builder.Build();
+        Console.WriteLine($"node of {file.Name}: {Devices.Describe(devices.Devices)}; joining {string.Join(", ", result.GetValue(node.Seeds)!)}");
+        await host.RunAsync(cancellation).ConfigureAwait(false);
+        return 0;
     }
 
     private static string DefaultCache =>

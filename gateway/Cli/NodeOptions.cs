@@ -19,7 +19,7 @@ internal sealed class NodeOptions(string clusterFallback)
 
     public Option<IPEndPoint?> Weights { get; } = Opt.OptionalEndpoint("--weights", "Where nodes without the model's files fetch their slices from this one. Default: the host of --data, a free port.");
 
-    public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's.");
+    public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's; of a GPU, nine tenths of what is free.");
 
     public Option<string?> Secret { get; } = Opt.OptionalText(
         "--secret", $"Secret that nodes prove to each other on data links; better set as {Settings.EnvironmentPrefix}SECRET. Beyond loopback it or --tls is required.", "TEXT");
@@ -69,12 +69,17 @@ internal sealed class NodeOptions(string clusterFallback)
     public static ModelSearch Search(ClusterNodeOptions options, string cache) =>
         new(options.ClusterName, options.Cluster.Address, options.Seeds, options.Secret, options.Tls, cache);
 
-    /// <summary>Makes so many devices that share this node's memory and cores.</summary>
-    public IReadOnlyList<StageDevice> CreateDevices(ParseResult result, ModelOptions model, int count)
+    /// <summary>Opens this node's devices.</summary>
+    /// <param name="result">The options.</param>
+    /// <param name="model">Those that name devices.</param>
+    /// <param name="count">How many; null for one a GPU, or else <paramref name="onProcessor"/>.</param>
+    /// <param name="onProcessor">How many share the processor if nothing is said.</param>
+    /// <param name="most">How many at most, if nothing is said.</param>
+    public DeviceSet OpenDevices(ParseResult result, ModelOptions model, int? count, int onProcessor, int most)
     {
-        long memory = result.GetValue(Memory) ?? Devices.DefaultMemory;
         DeviceChoice choice = model.DeviceOf(result);
-        double speed = Devices.NominalBytesPerSecond(choice.ThreadsOf(count));
-        return [.. Enumerable.Range(0, count).Select(index => new StageDevice(index, choice.Create(count), memory / count, speed))];
+        IReadOnlyList<DeviceSource> sources = Devices.Find(choice.Name);
+        int wanted = count ?? Math.Min(most, sources is [{ Gpu: null }] ? onProcessor : sources.Count);
+        return DeviceSet.Open(choice, sources, wanted, result.GetValue(Memory));
     }
 }

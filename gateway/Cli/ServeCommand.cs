@@ -37,7 +37,7 @@ internal static class ServeCommand
         int context = options.ContextOf(result, file);
         KvFormat kv = options.Model.KvFormatOf(result) ?? LocalModel.DefaultKvFormat(file);
         KvShape.Check(kv, file.Config.HeadDim);
-        int stages = options.StagesOf(result, file);
+        int? stages = options.StagesOf(result, file);
         var served = new ServedModel(
             result.GetValue(options.Name) ?? file.Name, context, file.Fingerprint, File.GetLastWriteTimeUtc(file.Path), TokenizerLoader.Load(path));
         var replicas = new ReplicaSettings
@@ -52,19 +52,12 @@ internal static class ServeCommand
             Activations = result.GetValue(options.Activations) == "bf16" ? ActivationFormat.BF16 : ActivationFormat.F32,
         };
         ClusterNodeOptions node = options.Node.Read(result, file) with { Served = served, Replicas = replicas };
-        IReadOnlyList<StageDevice> devices = stages == 0 ? [] : options.Node.CreateDevices(result, options.Model, stages);
-        try
-        {
-            await using WebApplication app = Build(options, result, node with { Devices = devices });
-            Banner.Print(file, node, devices, result.GetValue(options.Http)!);
-            await app.RunAsync(cancellation).ConfigureAwait(false);
-            return 0;
-        }
-        finally
-        {
-            foreach (StageDevice device in devices)
-                device.Device.Dispose();
-        }
+        using DeviceSet? set = stages == 0 ? null : options.Node.OpenDevices(result, options.Model, stages, onProcessor: 2, most: file.Config.LayerCount + 2);
+        IReadOnlyList<StageDevice> devices = set?.Devices ?? [];
+        await using WebApplication app = Build(options, result, node with { Devices = devices });
+        Banner.Print(file, node, devices, result.GetValue(options.Http)!);
+        await app.RunAsync(cancellation).ConfigureAwait(false);
+        return 0;
     }
 
     private static WebApplication Build(ServeOptions options, ParseResult result, ClusterNodeOptions node)

@@ -15,7 +15,7 @@ internal sealed class ServeOptions
 
     public Option<IPEndPoint> Tcp { get; } = Opt.Endpoint("--tcp", "127.0.0.1:8081", "Where the TCP endpoint for .NET clients listens.");
 
-    public Option<int> Stages { get; } = Opt.Number("--stages", 2, 0, 1026, "Stages in this process; 0 leaves all work to other nodes.");
+    public Option<int?> Stages { get; } = Opt.OptionalNumber("--stages", 0, 1026, "Stages in this process; 0 leaves all work to other nodes. Default: one a GPU, else 2.");
 
     public Option<string?> Name { get; } = Opt.OptionalText("--name", "The model's id in the APIs. Default: its file's or folder's name.", "ID");
 
@@ -55,10 +55,11 @@ internal sealed class ServeOptions
         return asked <= own ? asked : throw new UsageException($"--context {asked} exceeds the model's {own} positions");
     }
 
-    /// <summary>Stages in this process: never more than the model can be cut into.</summary>
-    public int StagesOf(ParseResult result, ModelFile file)
+    /// <summary>Stages in this process, if said: never more than the model can be cut into.</summary>
+    public int? StagesOf(ParseResult result, ModelFile file)
     {
-        int asked = result.GetValue(Stages), most = file.Config.LayerCount + 2;
-        return asked <= most ? asked : throw new UsageException($"--stages {asked} exceeds the {most} that a model of {file.Config.LayerCount} layers can be cut into");
+        int? asked = result.GetValue(Stages);
+        int most = file.Config.LayerCount + 2;
+        return asked is null || asked <= most ? asked : throw new UsageException($"--stages {asked} exceeds the {most} that a model of {file.Config.LayerCount} layers can be cut into");
     }
 }

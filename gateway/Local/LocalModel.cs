@@ -1,3 +1,4 @@
+using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Shards.Execution;
@@ -9,18 +10,23 @@ namespace Llama3Cluster.Gateway.Local;
 /// <summary>A model that the local commands run in this process: the file, a device, and a pipeline of slices on it.</summary>
 internal sealed class LocalModel : IDisposable
 {
-    private LocalModel(ModelFile file, ComputeDevice device, LocalPipeline pipeline)
+    private readonly DeviceSet _devices;
+
+    private LocalModel(ModelFile file, DeviceSet devices, LocalPipeline pipeline)
     {
         File = file;
-        Device = device;
+        _devices = devices;
         Pipeline = pipeline;
     }
 
     /// <summary>The model's file.</summary>
     public ModelFile File { get; }
 
-    /// <summary>The device that all slices share: they run one after the other.</summary>
-    public ComputeDevice Device { get; }
+    /// <summary>The first slice's device. On a processor all slices share one, since they run one after the other.</summary>
+    public ComputeDevice Device => _devices.Devices[0].Device;
+
+    /// <summary>All devices in words.</summary>
+    public string DeviceName => string.Join(" + ", _devices.Devices.Select(device => device.Device.Name));
 
     /// <summary>The slices.</summary>
     public LocalPipeline Pipeline { get; }
@@ -30,7 +36,7 @@ internal sealed class LocalModel : IDisposable
 
     /// <summary>Opens and loads a model.</summary>
     /// <param name="path">Its path.</param>
-    /// <param name="device">The device for all slices.</param>
+    /// <param name="device">The devices for the slices: neighbours share one where there are fewer.</param>
     /// <param name="stages">How many slices.</param>
     /// <param name="sequences">Sequences at one time.</param>
     /// <param name="context">Positions of each; null for the model's own.</param>
@@ -43,21 +49,22 @@ internal sealed class LocalModel : IDisposable
         KvFormat? kvFormat, CancellationToken cancellationToken)
     {
         ModelFile file = ModelFile.Open(path);
-        ComputeDevice? compute = null;
+        DeviceSet? devices = null;
         try
         {
-            compute = device.Create(1);
+            IReadOnlyList<DeviceSource> sources = Devices.Find(device.Name);
+            devices = DeviceSet.Open(device, sources, Math.Min(stages, sources.Count), memory: null);
             int positions = context ?? file.Config.ContextLength;
             var options = new SliceOptions(
                 rows, sequences, logitRows, positions, sequences * KvPool.BlocksFor(positions), kvFormat ?? DefaultKvFormat(file));
-            ComputeDevice shared = compute;
+            IReadOnlyList<StageDevice> opened = devices.Devices;
             LocalPipeline pipeline = LoadingProgress.Show(
-                $"loading {file.Name}", report => LocalPipeline.Load(file, _ => shared, stages, options, progress: report, cancellationToken: cancellationToken));
-            return new LocalModel(file, compute, pipeline);
+                $"loading {file.Name}", report => LocalPipeline.Load(file, stage => opened[stage * opened.Count / stages].Device, stages, options, progress: report, cancellationToken: cancellationToken));
+            return new LocalModel(file, devices, pipeline);
         }
         catch
         {
-            compute?.Dispose();
+            devices?.Dispose();
             file.Dispose();
             throw;
         }
@@ -78,7 +85,7 @@ internal sealed class LocalModel : IDisposable
     public void Dispose()
     {
         Pipeline.Dispose();
-        Device.Dispose();
+        _devices.Dispose();
         File.Dispose();
     }
 }

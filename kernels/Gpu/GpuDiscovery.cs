@@ -11,13 +11,16 @@ public static class GpuDiscovery
     /// <summary>All usable devices: CUDA's first. Empty where there is no driver.</summary>
     public static IReadOnlyList<GpuInfo> List()
     {
+        if (!GpuLibraries.ArePresent())
+            return []; // without a driver there is no need to start ILGPU
         GpuLibraries.Register();
         using Context context = Context.Create(builder => builder.Cuda().OpenCL(IsUsable));
         var devices = new List<GpuInfo>();
         foreach (CudaDevice device in context.GetCudaDevices())
         {
             devices.Add(new GpuInfo(
-                GpuInterface.Cuda, devices.Count, device.Name, device.MemorySize, device.NumMultiprocessors, IsGpu: true, device.DeviceId));
+                GpuInterface.Cuda, devices.Count, device.Name, device.MemorySize, device.NumMultiprocessors, IsGpu: true,
+                BytesPerSecond(device), device.DeviceId));
         }
 
         int cuda = devices.Count;
@@ -25,7 +28,7 @@ public static class GpuDiscovery
         {
             devices.Add(new GpuInfo(
                 GpuInterface.OpenCl, devices.Count - cuda, device.Name.Trim(), device.MemorySize, device.NumMultiprocessors,
-                device.DeviceType.HasFlag(CLDeviceType.CL_DEVICE_TYPE_GPU), device.DeviceId));
+                device.DeviceType.HasFlag(CLDeviceType.CL_DEVICE_TYPE_GPU), BytesPerSecond: 0, device.DeviceId));
         }
 
         return devices;
@@ -37,6 +40,9 @@ public static class GpuDiscovery
         GpuInfo[] cuda = [.. devices.Where(device => device.Interface == GpuInterface.Cuda)];
         return cuda.Length > 0 ? cuda : [.. devices.Where(device => device.IsGpu)];
     }
+
+    // The clock is in kHz, the bus in bits; data go by at both edges.
+    private static double BytesPerSecond(CudaDevice device) => 2e3 * device.MemoryClockRate * (device.MemoryBusWidth / 8.0);
 
     /// <summary>Whether kernels can run on an OpenCL device: ILGPU's code uses generic pointers.</summary>
     internal static bool IsUsable(CLDevice device) => device.Capabilities.GenericAddressSpace;

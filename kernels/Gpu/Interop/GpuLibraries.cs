@@ -10,6 +10,8 @@ namespace Llama3Cluster.Kernels.Gpu.Interop;
 /// </summary>
 internal static class GpuLibraries
 {
+    private static readonly string[] OpenCl = ["libOpenCL.so.1", "libOpenCL.so", "OpenCL.dll", "/System/Library/Frameworks/OpenCL.framework/OpenCL"];
+    private static readonly string[] Cuda = ["libcuda.so.1", "libcuda.so", "nvcuda.dll"];
     private static readonly Lock Gate = new();
     private static bool _registered;
 
@@ -25,20 +27,24 @@ internal static class GpuLibraries
         }
     }
 
-    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path)
+    /// <summary>Whether this machine has any of them.</summary>
+    public static bool ArePresent() => Load(OpenCl) != 0 || Load(Cuda) != 0;
+
+    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path) => name switch
     {
-        string[] candidates = name switch
+        "OpenCL" or "opencl" => Load(OpenCl),
+        "cuda" or "nvcuda" => Load(Cuda),
+        _ => 0, // the runtime's own search
+    };
+
+    private static nint Load(string[] names)
+    {
+        foreach (string name in names)
         {
-            "OpenCL" => ["libOpenCL.so.1", "OpenCL.dll", "libOpenCL.so"],
-            "cuda" => ["libcuda.so.1", "libcuda.so"],
-            _ => [],
-        };
-        foreach (string candidate in candidates)
-        {
-            if (NativeLibrary.TryLoad(candidate, out nint handle))
+            if (NativeLibrary.TryLoad(name, out nint handle))
                 return handle;
         }
 
-        return 0; // the runtime's own search
+        return 0;
     }
 }

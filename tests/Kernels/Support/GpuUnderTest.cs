@@ -6,14 +6,19 @@ namespace Llama3Cluster.Kernels.Tests.Support;
 internal static class GpuUnderTest
 {
     /// <summary>One context a device; none where there is no driver.</summary>
-    public static IReadOnlyList<GpuContext> Contexts { get; } = Open();
+    public static IReadOnlyList<GpuContext> Contexts { get; } = [.. GpuDiscovery.List().Select(device => new GpuContext(device))];
 
-    private static GpuContext[] Open()
+    /// <summary>The context of a device by its name.</summary>
+    public static GpuContext Get(string id) => Contexts.Single(context => context.Info.Id == id);
+}
+
+/// <summary>A theory over this machine's GPUs, which says so where there is none.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class GpuTheoryAttribute : TheoryAttribute
+{
+    public GpuTheoryAttribute()
     {
-        IReadOnlyList<GpuInfo> devices = GpuDiscovery.List();
-        Console.WriteLine(devices.Count == 0
-            ? "no OpenCL or CUDA device here: the GPU kernels are left out (tests/opencl/setup installs OpenCL for the CPU)"
-            : $"GPU kernels run on {string.Join(", ", devices.Select(device => $"{device.Id} ({device.Name})"))}");
-        return [.. devices.Select(device => new GpuContext(device))];
+        if (GpuUnderTest.Contexts.Count == 0)
+            Skip = "needs an OpenCL or CUDA device: tests/opencl/run brings OpenCL for the processor";
     }
 }

@@ -1,5 +1,4 @@
 using Llama3Cluster.Kernels.Devices;
-using Llama3Cluster.Kernels.Reference;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Files;
 using Llama3Cluster.Shards.Sampling;
@@ -11,17 +10,32 @@ namespace Llama3Cluster.Shards.Tests.Execution;
 /// <summary>Real models against the logits and greedy texts of an independent implementation, on every device, cut in every way.</summary>
 public sealed class LocalPipelineGoldenTests
 {
-    public static TheoryData<string, int> DemoCuts => new()
+    public static TheoryData<string, int> DemoCuts
     {
-        { "reference", 1 }, { "reference", 2 }, { "cpu", 1 }, { "cpu", 2 }, { "cpu", 3 }, { "cpu", 8 }, { "cpu", 10 },
-    };
+        get
+        {
+            var data = new TheoryData<string, int>
+            {
+                { "reference", 1 }, { "reference", 2 }, { "cpu", 1 }, { "cpu", 2 }, { "cpu", 3 }, { "cpu", 8 }, { "cpu", 10 },
+            };
+            foreach (string gpu in DevicesUnderTest.Gpus)
+            {
+                data.Add(gpu, 1);
+                data.Add(gpu, 3);
+                data.Add($"{gpu}+cpu", 2);
+                data.Add($"cpu+{gpu}", 2);
+            }
+
+            return data;
+        }
+    }
 
     public static TheoryData<string, string, int> SharedCuts
     {
         get
         {
             var data = new TheoryData<string, string, int>();
-            foreach (string device in (string[])["reference", "cpu"])
+            foreach (string device in (string[])["reference", "cpu", .. DevicesUnderTest.Gpus])
             {
                 foreach (int stages in (int[])[1, 2, 5])
                     data.Add("stories260k", device, stages);
@@ -53,9 +67,9 @@ public sealed class LocalPipelineGoldenTests
     private static void MustMatch(string folder, string golden, string deviceName, int stages, double tolerance)
     {
         using ModelFile file = ModelFile.Open(folder);
-        using ComputeDevice device = deviceName == "cpu" ? new Llama3Cluster.Kernels.Cpu.CpuDevice(2) : new ReferenceDevice();
+        using var devices = new DevicesUnderTest(deviceName);
         var options = new SliceOptions(64, 1, 64, file.Config.ContextLength, KvPool.BlocksFor(file.Config.ContextLength), KvFormat.F32);
-        using LocalPipeline pipeline = LocalPipeline.Load(file, _ => device, stages, options);
+        using LocalPipeline pipeline = LocalPipeline.Load(file, stage => devices.Of(stage, stages), stages, options);
         foreach (GoldenCase wanted in GoldenCase.Load(golden))
         {
             int[] greedy = Generate(pipeline, wanted.Ids, wanted.Greedy.Length, out float[] logits);

@@ -19,7 +19,7 @@ internal static class ServeCommand
     {
         var options = new ServeOptions();
         var command = new Command("serve", """
-            Serve a model over HTTP and TCP: a gateway, and by default two stages in this process. (The default command.)
+            Serve a model over HTTP and TCP: a gateway, and by default a stage for each GPU in this process, or two on the processor. (The default command.)
               llama3cluster serve                                                  the demo model on http://127.0.0.1:8080
               llama3cluster serve --model PATH --stages 0 --cluster 127.0.0.1:9090   stages are other nodes: start them with
               llama3cluster node --model PATH --seed 127.0.0.1:9090

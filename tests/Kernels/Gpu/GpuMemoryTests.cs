@@ -2,11 +2,13 @@ using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Kernels.Gpu;
 using Llama3Cluster.Kernels.Gpu.Memory;
+using Llama3Cluster.Kernels.Tests.Devices;
 using Llama3Cluster.Kernels.Tests.Support;
 
 namespace Llama3Cluster.Kernels.Tests.Gpu;
 
-/// <summary>Memory of GPUs: what it grants, and copies to and from it.</summary>
+/// <summary>Memory of GPUs: what it grants, and copies to and from it. Runs alone: all tests share a device's memory.</summary>
+[Collection(nameof(AllocationTests.Alone))]
 public class GpuMemoryTests
 {
     /// <summary>The GPUs of this machine.</summary>

@@ -24,7 +24,7 @@ internal sealed class ModelOptions
 
     public Option<string> Repack { get; } = Opt.Choice(
         "--repack", "auto",
-        "Whether a CPU device keeps weights rearranged for its registers, in memory as large as the file's: auto does while memory allows. off decodes at a third to half of the speed, to the same bits.",
+        "Whether a CPU device keeps weights rearranged for its registers, in memory as large as the file's: auto does while memory allows. off decodes at a fifth to a third of the speed, to the same bits.",
         "auto", "on", "off");
 
     public void AddTo(Command command)

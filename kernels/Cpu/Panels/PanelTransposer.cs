@@ -41,8 +41,7 @@ internal static unsafe class PanelTransposer
         }
     }
 
-    /// <inheritdoc cref="Words"/>
-    /// <summary>Elements of 32 bits.</summary>
+    /// <summary>Elements of 32 bits; the parameters are those of <see cref="Words"/>.</summary>
     [MethodImpl(Jit.Alone)]
     public static void Floats(byte** rows, long offset, float* to)
     {

@@ -12,11 +12,13 @@ public sealed partial class LogStoreActor
 {
     private void OnMembership()
     {
-        ClusterEvent.CurrentClusterState state = _cluster.State;
-        Dictionary<string, UniqueAddress> present = state.Members
-            .Where(member => member.HasRole(ClusterNode.GatewayRole) && member.Status == MemberStatus.Up
-                && !state.Unreachable.Contains(member) && member.UniqueAddress != _cluster.SelfUniqueAddress)
-            .ToDictionary(member => NodeContext.AddressOf(member.Address), member => member.UniqueAddress);
+        var present = new Dictionary<string, UniqueAddress>();
+        foreach (Member member in _members.All.Where(member => member.HasRole(ClusterNode.GatewayRole) && member.Status == MemberStatus.Up
+            && !_members.IsUnreachable(member) && member.UniqueAddress != _cluster.SelfUniqueAddress))
+        {
+            present[NodeContext.AddressOf(member.Address)] = member.UniqueAddress;
+        }
+
         foreach (string gone in _peers.Where(peer => present.GetValueOrDefault(peer.Key)?.Uid != peer.Value.Uid).Select(peer => peer.Key).ToList())
         {
             _peers.Remove(gone, out Peer? peer);
@@ -30,6 +32,7 @@ public sealed partial class LogStoreActor
                 present[come].Uid, new LogChannel(_store), Context.ActorSelection(new RootActorPath(present[come].Address) / "user" / ActorName)));
             foreach (OwnLog own in _own.Values.Where(own => own.Channel is null))
                 AssignPeer(own);
+            _log.LogInformation("gateway {Gateway} can keep copies of answers", come);
         }
 
         FlushSoon();

@@ -22,6 +22,7 @@ public sealed partial class LogStoreActor : UntypedActor, IWithTimers
 
     private readonly long _store = Random.Shared.NextInt64();
     private readonly Cluster _cluster = Cluster.Get(Context.System);
+    private readonly MemberList _members = new();
     private readonly Dictionary<string, Peer> _peers = [];
     private readonly Dictionary<string, OwnLog> _own = [];
     private readonly Dictionary<long, OwnLog> _ownByNumber = [];
@@ -75,8 +76,7 @@ public sealed partial class LogStoreActor : UntypedActor, IWithTimers
 
     /// <inheritdoc/>
     protected override void PreStart() => _cluster.Subscribe(
-        Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
-        typeof(ClusterEvent.IMemberEvent), typeof(ClusterEvent.IReachabilityEvent));
+        Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents, MemberList.Events);
 
     /// <inheritdoc/>
     protected override void PostStop()
@@ -138,10 +138,12 @@ public sealed partial class LogStoreActor : UntypedActor, IWithTimers
                 OnForget();
                 break;
             case ClusterEvent.MemberRemoved removed when removed.Member.HasRole(ClusterNode.GatewayRole):
+                _members.Take(removed);
                 Orphan(NodeContext.AddressOf(removed.Member.Address));
                 OnMembership();
                 break;
             case ClusterEvent.IMemberEvent or ClusterEvent.IReachabilityEvent:
+                _members.Take((ClusterEvent.IClusterDomainEvent)message);
                 OnMembership();
                 break;
             default:

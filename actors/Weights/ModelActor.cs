@@ -21,6 +21,7 @@ internal sealed class ModelActor : UntypedActor
     private readonly NodeContext _node;
     private readonly IPEndPoint? _endpoint;
     private readonly Cluster _cluster = Cluster.Get(Context.System);
+    private readonly MemberList _members = new();
     private Dictionary<string, WeightMessages.WeightSource> _known = [];
 
     /// <summary>Use <see cref="Props"/>.</summary>
@@ -66,7 +67,8 @@ internal sealed class ModelActor : UntypedActor
                 _known = changed.Get(SourcesKey).Entries.ToDictionary(entry => entry.Key, entry => entry.Value);
                 _node.Sources.Set(Present());
                 break;
-            case ClusterEvent.IMemberEvent:
+            case ClusterEvent.IMemberEvent changed:
+                _members.Take(changed);
                 _node.Sources.Set(Present());
                 break;
             case WeightMessages.DescribeModel:
@@ -81,7 +83,7 @@ internal sealed class ModelActor : UntypedActor
     }
 
     // What nodes that have gone left behind does not count.
-    private IEnumerable<WeightMessages.WeightSource> Present() => _cluster.State.Members
+    private IEnumerable<WeightMessages.WeightSource> Present() => _members.All
         .Where(member => member.Status is MemberStatus.Up or MemberStatus.Joining or MemberStatus.WeaklyUp)
         .Select(member => _known.GetValueOrDefault(NodeContext.AddressOf(member.Address)) is { } source && source.NodeUid == member.UniqueAddress.Uid ? source : null)
         .OfType<WeightMessages.WeightSource>();

@@ -13,7 +13,7 @@ internal sealed class NodeProcess : IAsyncDisposable
 
     private readonly Process _process;
     private readonly StringBuilder _output = new();
-    private readonly List<(Regex Pattern, TaskCompletionSource<string> Seen)> _awaited = [];
+    private readonly List<Awaited> _awaited = [];
 
     private NodeProcess(string[] arguments)
     {
@@ -66,8 +66,8 @@ internal sealed class NodeProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until it has printed a line that matches.</summary>
-    public async Task<string> LineAsync(string pattern)
+    /// <summary>Waits until it has printed a line that matches, or so many of them.</summary>
+    public async Task<string> LineAsync(string pattern, int times = 1)
     {
         var seen = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
         var regex = new Regex(pattern);
@@ -75,11 +75,11 @@ internal sealed class NodeProcess : IAsyncDisposable
         {
             foreach (string line in _output.ToString().Split('\n'))
             {
-                if (regex.IsMatch(line))
+                if (regex.IsMatch(line) && --times == 0)
                     return line;
             }
 
-            _awaited.Add((regex, seen));
+            _awaited.Add(new Awaited(regex, seen) { Times = times });
         }
 
         if (_process.HasExited)
@@ -143,11 +143,16 @@ internal sealed class NodeProcess : IAsyncDisposable
         lock (_output)
         {
             _output.Append(line).Append('\n');
-            foreach ((Regex pattern, TaskCompletionSource<string> seen) in _awaited)
+            foreach (Awaited awaited in _awaited)
             {
-                if (pattern.IsMatch(line))
-                    seen.TrySetResult(line);
+                if (awaited.Pattern.IsMatch(line) && --awaited.Times == 0)
+                    awaited.Seen.TrySetResult(line);
             }
         }
+    }
+
+    private sealed record Awaited(Regex Pattern, TaskCompletionSource<string> Seen)
+    {
+        public required int Times { get; set; }
     }
 }

@@ -145,7 +145,10 @@ public sealed class GatewayActor : UntypedActor
 
         List<ReplicaSnapshot> replicas = [.. _replicas.Values.OrderBy(replica => replica.ReplicaId, StringComparer.Ordinal).Select(Describe)];
         return new ClusterSnapshot(
-            _model.Name, _replicas.Values.Any(replica => replica.Ready), nodes, replicas, _placement?.Reasons ?? ["placement has not reported yet"]);
+            _model.Name, _replicas.Values.Any(replica => replica.Ready), nodes, replicas, _placement?.Reasons ?? ["placement has not reported yet"])
+        {
+            StaleFrames = _replicas.Values.Sum(replica => replica.StaleFrames) + (_placement?.Nodes.Sum(node => node.StaleFrames) ?? 0),
+        };
     }
 
     private static ReplicaSnapshot Describe(PlacementMessages.ReplicaStatus replica) => new(

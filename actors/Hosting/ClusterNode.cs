@@ -37,6 +37,7 @@ public static class ClusterNode
     private const int MaxPayloadBytes = 256 << 20;
     private static readonly TimeSpan ExpiresSoon = TimeSpan.FromDays(30);
     private static readonly TimeSpan BindTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(10);
 
     /// <summary>
     /// Adds a node. It is a gateway if <see cref="ClusterNodeOptions.Served"/> is set, and a stage node if it has devices; it may
@@ -81,7 +82,10 @@ public static class ClusterNode
     private static Config Configuration(ClusterNodeOptions options)
     {
         string[] roles = [.. Roles(options)];
-        var own = ConfigurationFactory.ParseString($"akka.cluster.roles = [{string.Join(", ", roles.Select(role => $"\"{role}\""))}]");
+        var own = ConfigurationFactory.ParseString($$"""
+            {{Advertised(options.AdvertisedCluster)}}
+            akka.cluster.roles = [{{string.Join(", ", roles.Select(role => $"\"{role}\""))}}]
+            """);
         return roles.Aggregate(own, (config, role) => config.WithFallback(Resource(role)))
             .WithFallback(Remoting(options.Tls, options.Cluster))
             .WithFallback(Resource("cluster"))
@@ -96,6 +100,10 @@ public static class ClusterNode
             $$"""akka.remote.{{(tls is null ? "dot-netty.tcp" : "tls")}} { hostname = "{{endpoint.Address}}", port = {{endpoint.Port}} }""");
         return tls is null ? own : own.WithFallback(Resource("tls"));
     }
+
+    private static string Advertised(IPEndPoint? endpoint) => endpoint is null
+        ? ""
+        : $$"""akka.remote.dot-netty.tcp { public-hostname = "{{endpoint.Address}}", public-port = {{endpoint.Port}} }""";
 
     private static IEnumerable<string> Roles(ClusterNodeOptions options)
     {
@@ -119,7 +127,7 @@ public static class ClusterNode
         NodeContext node = await BindAsync(system, options, refused, loggers).ConfigureAwait(false);
         system.ActorOf(ModelActor.Props(node, StartWeightServer(system, node)), ModelActor.ActorName);
         if (options.Devices.Count > 0)
-            system.ActorOf(StageHostActor.Props(node), StageHostActor.ActorName);
+            StartStages(system, node);
         if (options.Served is not null)
             await StartGatewayAsync(system, registry, node).ConfigureAwait(false);
 
@@ -152,11 +160,14 @@ public static class ClusterNode
             Tls = options.Tls,
             Refused = refused,
             MaxPayloadBytes = MaxPayloadBytes,
+            PingInterval = TimeSpan.FromMilliseconds(500),
+            PingTimeout = TimeSpan.FromSeconds(3),
+            RetryDelay = TimeSpan.FromMilliseconds(20),
         };
         IActorRef listener = system.ActorOf(LinkListenerActor.Props(links, options.Data), "links");
         return await listener.Ask<object>(LinkListenerActor.GetEndpoint.Instance, BindTimeout).ConfigureAwait(false) switch
         {
-            LinkListenerActor.Bound bound => new NodeContext(options, pool, links, listener, bound.Endpoint, loggers),
+            LinkListenerActor.Bound bound => new NodeContext(options, pool, links, listener, options.AdvertisedData ?? bound.Endpoint, loggers),
             LinkListenerActor.BindFailed failed => throw new InvalidOperationException(failed.Reason),
             var other => throw new InvalidOperationException($"the link listener answered with {other}"),
         };
@@ -177,6 +188,28 @@ public static class ClusterNode
         catch (SocketException error)
         {
             throw new InvalidOperationException($"cannot listen for nodes that fetch weights at {endpoint}: {error.Message}. Choose another address with --weights.");
+        }
+    }
+
+    private static void StartStages(ActorSystem system, NodeContext node)
+    {
+        IActorRef host = system.ActorOf(StageHostActor.Props(node), StageHostActor.ActorName);
+        // A node that is asked to end first lets its slices move; a gateway's own stages end with it.
+        if (node.Options.Served is null)
+        {
+            CoordinatedShutdown.Get(system).AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "drain-stages", async () =>
+            {
+                try
+                {
+                    await host.Ask<StageHostActor.Drained>(StageHostActor.Drain.Instance, DrainTimeout).ConfigureAwait(false);
+                }
+                catch (AskTimeoutException)
+                {
+                    node.Loggers.CreateLogger<StageHostActor>().LogWarning("no other node has taken this node's slices within {Seconds} s; it ends nevertheless", DrainTimeout.TotalSeconds);
+                }
+
+                return Akka.Done.Instance;
+            });
         }
     }
 
@@ -203,6 +236,7 @@ public static class ClusterNode
                 ClusterSingletonProxySettings.Create(system).WithRole(GatewayRole).WithSingletonName(PlacementActor.SingletonName)),
             "placement-proxy");
 
+        system.ActorOf(CrashActor.Props(node.Loggers), "crashes");
         IActorRef gateway = system.ActorOf(GatewayActor.Props(node.Options.Served!, () => generations), "gateway");
         registry.Register<GatewayActor>(gateway);
     }

@@ -62,6 +62,12 @@ public sealed record ClusterNodeOptions
     /// <summary>Where nodes without the model's files fetch them; null for the host of <see cref="Data"/> and a free port.</summary>
     public IPEndPoint? Weights { get; init; }
 
+    /// <summary>Where other nodes reach <see cref="Cluster"/>, if that differs (behind a proxy or an address translation).</summary>
+    public IPEndPoint? AdvertisedCluster { get; init; }
+
+    /// <summary>Where other nodes reach <see cref="Data"/>, if that differs.</summary>
+    public IPEndPoint? AdvertisedData { get; init; }
+
     /// <summary>Cluster addresses (host:port) of nodes to join; none to found a cluster.</summary>
     public IReadOnlyList<string> Seeds { get; init; } = [];
 

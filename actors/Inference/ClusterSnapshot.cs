@@ -7,7 +7,11 @@ namespace Llama3Cluster.Actors.Inference;
 /// <param name="Replicas">Pipelines.</param>
 /// <param name="Reasons">The planner's reasons for the present plan.</param>
 public sealed record ClusterSnapshot(
-    string Model, bool Ready, IReadOnlyList<NodeSnapshot> Nodes, IReadOnlyList<ReplicaSnapshot> Replicas, IReadOnlyList<string> Reasons);
+    string Model, bool Ready, IReadOnlyList<NodeSnapshot> Nodes, IReadOnlyList<ReplicaSnapshot> Replicas, IReadOnlyList<string> Reasons)
+{
+    /// <summary>Frames and commands of epochs that were over, which nodes and replicas that are there now have refused.</summary>
+    public long StaleFrames { get; init; }
+}
 
 /// <summary>A member of the cluster.</summary>
 /// <param name="Address">Its cluster address, host:port.</param>

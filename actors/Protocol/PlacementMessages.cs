@@ -56,21 +56,40 @@ public static class PlacementMessages
     /// <param name="Epoch">The plan's epoch, larger than every earlier one of the replica.</param>
     /// <param name="Stages">Its stages, first to last; none when nothing fits.</param>
     /// <param name="Limits">Sizes.</param>
-    /// <param name="Reason">Why there are no stages, with the numbers; empty otherwise.</param>
+    /// <param name="Reason">Why there are no stages, with the numbers; otherwise what the plan answers, or nothing.</param>
+    /// <param name="IsUrgent">Whether the present pipeline is known to be lost, so that nothing is to be waited for.</param>
+    /// <param name="IsRepeated">Whether it was sent before: a replica that does not know it has lost its memory.</param>
     [MessagePackObject]
     public sealed record AssignPlan(
         [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] StageAssignment[] Stages,
-        [property: Key(3)] StageMessages.ReplicaLimits Limits, [property: Key(4)] string Reason) : IReplicaMessage;
+        [property: Key(3)] StageMessages.ReplicaLimits Limits, [property: Key(4)] string Reason,
+        [property: Key(5)] bool IsUrgent, [property: Key(6)] bool IsRepeated) : IReplicaMessage;
 
     /// <summary>To placement: this epoch of the replica is over; plan anew.</summary>
     /// <param name="ReplicaId">The replica.</param>
     /// <param name="Epoch">The epoch that broke.</param>
-    /// <param name="Node">The node whose stage failed, if it is known.</param>
+    /// <param name="Served">Whether tokens had come out of it: what has never worked is not tried again at once.</param>
     /// <param name="Reason">Why.</param>
     [MessagePackObject]
     public sealed record ReplicaBroken(
-        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] string? Node,
+        [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] bool Served,
         [property: Key(3)] string Reason) : IClusterMessage;
+
+    /// <summary>To placement: the replica has started without a memory, after it moved perhaps; it needs an epoch of its own.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    [MessagePackObject]
+    public sealed record ReplicaStarted([property: Key(0)] string ReplicaId) : IClusterMessage;
+
+    /// <summary>To placement: this epoch of the replica serves; what is left of older ones can be freed.</summary>
+    /// <param name="ReplicaId">The replica.</param>
+    /// <param name="Epoch">The epoch.</param>
+    [MessagePackObject]
+    public sealed record ReplicaActive([property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch) : IClusterMessage;
+
+    /// <summary>To placement: the node is about to leave; its slices must move.</summary>
+    /// <param name="Node">Its cluster address.</param>
+    [MessagePackObject]
+    public sealed record NodeLeaving([property: Key(0)] string Node) : IClusterMessage;
 
     /// <summary>To a stage node: it cannot take part, and why.</summary>
     [MessagePackObject]
@@ -98,19 +117,22 @@ public static class PlacementMessages
     /// <param name="QueueLimit">Requests that may wait.</param>
     /// <param name="TokensPerSecond">Tokens generated a second, over the last seconds.</param>
     /// <param name="GeneratedTokens">Tokens generated since it started.</param>
+    /// <param name="StaleFrames">Frames of epochs that were over, which the replica has refused so far.</param>
     [MessagePackObject]
     public sealed record ReplicaStatus(
         [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] string State,
         [property: Key(3)] bool Ready, [property: Key(4)] string Problem, [property: Key(5)] StageStatus[] Stages,
         [property: Key(6)] int KvBlocks, [property: Key(7)] int KvBlocksUsed, [property: Key(8)] int Running,
         [property: Key(9)] int Waiting, [property: Key(10)] int QueueLimit, [property: Key(11)] double TokensPerSecond,
-        [property: Key(12)] long GeneratedTokens) : IClusterMessage;
+        [property: Key(12)] long GeneratedTokens, [property: Key(13)] long StaleFrames) : IClusterMessage;
 
     /// <summary>A stage node as placement sees it.</summary>
     /// <param name="Offer">What it offers.</param>
     /// <param name="Problem">Why it takes no part; empty when it can.</param>
+    /// <param name="StaleFrames">Frames and commands of epochs that were over, which it has refused so far.</param>
     [MessagePackObject]
-    public sealed record NodeStatus([property: Key(0)] NodeOffer Offer, [property: Key(1)] string Problem);
+    public sealed record NodeStatus(
+        [property: Key(0)] NodeOffer Offer, [property: Key(1)] string Problem, [property: Key(2)] long StaleFrames);
 
     /// <summary>Published by placement to the gateways.</summary>
     /// <param name="Nodes">Stage nodes.</param>

@@ -21,7 +21,10 @@ public static class StageMessages
         [property: Key(0)] int MaxRows, [property: Key(1)] int MaxSequences, [property: Key(2)] int ContextLength,
         [property: Key(3)] int KvBlocks, [property: Key(4)] KvFormat KvFormat, [property: Key(5)] ActivationFormat Activations);
 
-    /// <summary>To a stage host: load this slice and stand by for the epoch. An older epoch of the replica's stage ends.</summary>
+    /// <summary>
+    /// To a stage host: load this slice and stand by for the epoch. What serves an older epoch goes on until <see cref="ConnectStage"/>
+    /// comes, if memory holds both; from now on the host takes nothing older from the replica.
+    /// </summary>
     /// <param name="ReplicaId">The replica.</param>
     /// <param name="Epoch">Its new epoch.</param>
     /// <param name="Stage">Number of the stage, from 0.</param>
@@ -56,7 +59,7 @@ public static class StageMessages
         [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage,
         [property: Key(3)] string DataHost, [property: Key(4)] int DataPort) : IReplicaMessage;
 
-    /// <summary>To a stage host: connect the stage to where its results go.</summary>
+    /// <summary>To a stage host: begin the epoch that the stage stands by for, and connect it to where its results go.</summary>
     /// <param name="ReplicaId">The replica.</param>
     /// <param name="Epoch">The epoch.</param>
     /// <param name="Stage">Number of the stage.</param>
@@ -88,9 +91,22 @@ public static class StageMessages
         [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] int Stage,
         [property: Key(3)] string Reason) : IReplicaMessage;
 
-    /// <summary>To a stage host: free the stages that it holds for epochs of the replica up to this one.</summary>
+    /// <summary>To a stage host: free the stages that it holds for epochs of the replica up to this one, and for none later.</summary>
     /// <param name="ReplicaId">The replica.</param>
     /// <param name="Epoch">The last epoch that ends.</param>
     [MessagePackObject]
     public sealed record RetireStages([property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch) : IClusterMessage;
+
+    /// <summary>To a stage host: are you there? Answered with <see cref="HostAlive"/>.</summary>
+    /// <param name="Number">Number of the question.</param>
+    [MessagePackObject]
+    public sealed record ProbeHost([property: Key(0)] long Number) : IClusterMessage;
+
+    /// <summary>To whoever asked: the stage host is there.</summary>
+    /// <param name="Node">Its cluster address.</param>
+    /// <param name="Number">Number of the question.</param>
+    /// <param name="StaleFrames">Frames and commands of epochs that were over, which the process has refused so far.</param>
+    [MessagePackObject]
+    public sealed record HostAlive(
+        [property: Key(0)] string Node, [property: Key(1)] long Number, [property: Key(2)] long StaleFrames) : IClusterMessage;
 }

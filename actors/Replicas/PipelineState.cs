@@ -2,10 +2,11 @@ using Llama3Cluster.Actors.Protocol;
 
 namespace Llama3Cluster.Actors.Replicas;
 
-/// <summary>How a replica's pipeline comes to life, stage by stage.</summary>
+/// <summary>How one epoch of a replica's pipeline comes to life, stage by stage.</summary>
 internal sealed class PipelineState
 {
     private readonly StageProgress[] _stages;
+    private bool _moved = true;
 
     public PipelineState(PlacementMessages.AssignPlan plan)
     {
@@ -17,12 +18,11 @@ internal sealed class PipelineState
 
     public long Epoch => Plan.Epoch;
 
+    /// <summary>Whether the stages have been told to begin the epoch.</summary>
+    public bool IsConnecting { get; set; }
+
     /// <summary>Whether the replica's own link to the first stage is up.</summary>
     public bool EntryConnected { get; set; }
-
-    /// <summary>Stages that have not said a word yet: their nodes may be gone.</summary>
-    public IEnumerable<PlacementMessages.StageAssignment> Silent =>
-        Plan.Stages.Where((_, i) => _stages[i].State == StageState.Silent);
 
     public bool AllPrepared => _stages.All(stage => stage.State >= StageState.Prepared);
 
@@ -30,6 +30,7 @@ internal sealed class PipelineState
 
     public void Loading(int stage, double fraction)
     {
+        _moved = true;
         _stages[stage].LoadedFraction = fraction;
         Advance(stage, StageState.Loading);
     }
@@ -42,9 +43,20 @@ internal sealed class PipelineState
 
     public void Connected(int stage) => Advance(stage, StageState.Connected);
 
-    public PlacementMessages.StageStatus[] Describe(bool broken) =>
-        [.. Plan.Stages.Select((assignment, i) => new PlacementMessages.StageStatus(
-            assignment, broken ? "lost" : Name(_stages[i].State), _stages[i].LoadedFraction))];
+    /// <summary>Whether anything has changed since the last call.</summary>
+    public bool HasMoved()
+    {
+        bool moved = _moved;
+        _moved = false;
+        return moved;
+    }
+
+    /// <summary>Whether the stage has yet to do what it was last told to.</summary>
+    public bool Owes(int stage) => _stages[stage].State < (IsConnecting ? StageState.Connected : StageState.Prepared);
+
+    /// <summary>The stages for people.</summary>
+    public PlacementMessages.StageStatus[] Describe() =>
+        [.. Plan.Stages.Select((assignment, i) => new PlacementMessages.StageStatus(assignment, Name(_stages[i].State), _stages[i].LoadedFraction))];
 
     private static string Name(StageState state) => state switch
     {
@@ -55,8 +67,10 @@ internal sealed class PipelineState
 
     private void Advance(int stage, StageState state)
     {
-        if (state > _stages[stage].State)
-            _stages[stage].State = state;
+        if (state <= _stages[stage].State)
+            return;
+        _stages[stage].State = state;
+        _moved = true;
     }
 
     private enum StageState

@@ -10,89 +10,44 @@ using Microsoft.Extensions.Logging;
 
 namespace Llama3Cluster.Actors.Replicas;
 
-/// <content>How an epoch of the pipeline begins and ends.</content>
-public sealed partial class ReplicaActor
+/// <content>What the pipeline's decisions do.</content>
+public sealed partial class ReplicaActor : IPipelineOutput
 {
-    private void Assign(PlacementMessages.AssignPlan plan)
-    {
-        if (plan.Epoch <= (_pipeline?.Epoch ?? 0))
-            return;
-        EndEpoch();
-        _pipeline = new PipelineState(plan);
-        if (plan.Stages.Length == 0)
-        {
-            (_state, _problem) = (Idle, plan.Reason);
-            AbortWaiting(plan.Reason);
-            Publish();
-            return;
-        }
+    void IPipelineOutput.ToHost(string node, IClusterMessage message) => StageHostActor.On(node).Tell(message);
 
-        (_state, _problem) = (Loading, "the pipeline is loading");
-        _log.LogInformation("{Replica}, epoch {Epoch}: {Count} stages: {Stages}", _id, plan.Epoch, plan.Stages.Length, string.Join("; ", plan.Stages.Select(s => $"{s.Slice} on {s.Node}")));
-        for (int i = 0; i < plan.Stages.Length; i++)
-        {
-            StageHostActor.On(plan.Stages[i].Node).Tell(new StageMessages.PrepareStage(
-                _id, plan.Epoch, i, plan.Stages[i].DeviceIndex, plan.Stages[i].Slice, plan.Limits, Self));
-        }
+    void IPipelineOutput.ToPlacement(IClusterMessage message) => _placement().Tell(message);
 
-        Timers.StartSingleTimer("silent", new StagesSilent(plan.Epoch), SilenceLimit);
-        Publish();
-    }
+    void IPipelineOutput.Listen(long epoch) =>
+        _node.Listener.Tell(new LinkListenerActor.Register(new LinkAddress(_id, epoch, LinkAddress.ReplicaStage), Self));
 
-    private void CheckSilence()
-    {
-        if (_pipeline!.Silent.FirstOrDefault() is { } silent)
-            Break($"node {silent.Node} did not answer for {SilenceLimit.TotalSeconds:0} s", silent.Node);
-    }
+    void IPipelineOutput.StopListening(long epoch) =>
+        _node.Listener.Tell(new LinkListenerActor.Unregister(new LinkAddress(_id, epoch, LinkAddress.ReplicaStage)));
 
-    private void Prepared(int stage)
-    {
-        _pipeline!.Prepared(stage);
-        if (!_pipeline.AllPrepared)
-            return;
-        _node.Listener.Tell(new LinkListenerActor.Register(new LinkAddress(_id, _pipeline.Epoch, -1), Self));
-        PlacementMessages.StageAssignment[] stages = _pipeline.Plan.Stages;
-        for (int i = 0; i < stages.Length; i++)
-        {
-            bool last = i == stages.Length - 1;
-            (string node, string host, int port) = last
-                ? (_address, _node.DataEndpoint.Address.ToString(), _node.DataEndpoint.Port)
-                : (stages[i + 1].Node, stages[i + 1].DataHost, stages[i + 1].DataPort);
-            StageHostActor.On(stages[i].Node).Tell(new StageMessages.ConnectStage(_id, _pipeline.Epoch, i, last ? -1 : i + 1, node, host, port));
-        }
-
-        ConnectToFirst(stages[0]);
-    }
-
-    private void ConnectToFirst(PlacementMessages.StageAssignment first)
+    void IPipelineOutput.Enter(long epoch, PlacementMessages.StageAssignment first)
     {
         if (first.Node == _address)
         {
-            StageHostActor.On(first.Node).Tell(new StageHostActor.FindStage(_id, _pipeline!.Epoch, 0));
+            StageHostActor.On(first.Node).Tell(new StageHostActor.FindStage(_id, epoch, 0));
             return;
         }
 
-        var address = new LinkAddress(_id, _pipeline!.Epoch, 0);
-        _entryLink = Context.ActorOf(LinkActor.Props(_node.Links, new IPEndPoint(IPAddress.Parse(first.DataHost), first.DataPort), address, Self));
+        _entryLink = Context.ActorOf(LinkActor.Props(
+            _node.Links, new IPEndPoint(IPAddress.Parse(first.DataHost), first.DataPort), new LinkAddress(_id, epoch, 0), Self));
     }
 
-    private void EnterAt(IActorRef? entry)
+    void IPipelineOutput.Leave()
     {
-        if (entry is null || _pipeline is null || _state != Loading)
-            return;
-        _entry = entry;
-        _pipeline.EntryConnected = true;
-        ActivateWhenConnected();
+        _entry = null;
+        if (_entryLink is not null)
+            Context.Stop(_entryLink);
+        _entryLink = null;
     }
 
-    private void ActivateWhenConnected()
+    void IPipelineOutput.OnActive(PlacementMessages.AssignPlan plan, IReadOnlyList<Sequence> misfits)
     {
-        if (_state != Loading || !_pipeline!.AllConnected)
-            return;
-        (_state, _problem) = (Active, "");
-        Timers.Cancel("silent");
+        _log.LogInformation("{Replica}, epoch {Epoch} serves: {Stages}", _id, plan.Epoch, Describe(plan));
         Timers.Cancel("waited");
-        foreach (Sequence misfit in _scheduler.Activate(_pipeline.Plan.Stages.Length, _pipeline.Plan.Limits.KvBlocks))
+        foreach (Sequence misfit in misfits)
         {
             Forget(misfit.Id)?.Tell(new GenerationMessages.Aborted(misfit.Id, FailureCode.ContextLengthExceeded,
                 $"{misfit.PromptLength} prompt tokens and {misfit.MaxTokens} of the answer need more KV cache than the {_scheduler.BlockCount * 16} positions of the pipeline", null));
@@ -103,6 +58,47 @@ public sealed partial class ReplicaActor
         Pump();
     }
 
+    void IPipelineOutput.OnInactive(string reason, IReadOnlyList<Sequence> givenUp)
+    {
+        _ready = false;
+        _log.LogInformation("{Replica} pauses: {Reason}", _id, reason);
+        foreach (Sequence poison in givenUp)
+        {
+            _log.LogError("{Replica} gives up request {Request}: {Count} pipelines in a row were lost while they computed it alone", _id, poison.Id, BatchScheduler.MostLosses);
+            Forget(poison.Id)?.Tell(new GenerationMessages.Aborted(poison.Id, FailureCode.Failed,
+                $"{BatchScheduler.MostLosses} pipelines in a row were lost while they computed this request after {poison.GeneratedCount} tokens of its answer; it is not tried again. The nodes' logs say how they ended.", null));
+        }
+
+        LimitTheWait();
+        Publish();
+    }
+
+    private void Assign(PlacementMessages.AssignPlan plan)
+    {
+        if (!_pipeline.Assign(plan))
+            return;
+        if (plan.Stages.Length > 0)
+            _log.LogInformation("{Replica}, epoch {Epoch} is being built{Reason}: {Stages}", _id, plan.Epoch, plan.Reason.Length > 0 ? $" ({plan.Reason})" : "", Describe(plan));
+        LimitTheWait();
+        Publish();
+        Drain();
+    }
+
+    // Steps under way return in milliseconds, unless the pipeline is broken in a way that nobody has noticed yet.
+    private void Drain()
+    {
+        if (_pipeline.IsDraining)
+            Timers.StartSingleTimer("drain", new DrainDeadline(_pipeline.Next!.Epoch), DrainLimit);
+    }
+
+    private void EnterAt(StageHostActor.LocalStage local)
+    {
+        if (local.Actor is null)
+            return;
+        _entry = local.Actor;
+        _pipeline.Entered(local.Epoch);
+    }
+
     // Ready means that a real token has passed through every stage.
     private void Probe()
     {
@@ -111,28 +107,18 @@ public sealed partial class ReplicaActor
         _scheduler.Submit(new Sequence(ProbeId, [token], [], SamplingParameters.Greedy, 1, new HashSet<int>()));
     }
 
-    private void Break(string reason, string? node)
+    // No step has come back for long although every host answers: a stage hangs.
+    private void CheckProgress()
     {
-        if (_pipeline is null || _state is Idle or Broken)
-            return;
-        _log.LogWarning("{Replica}, epoch {Epoch} is over: {Reason}", _id, _pipeline.Epoch, reason);
-        EndEpoch();
-        (_state, _problem) = (Broken, reason);
-        _placement().Tell(new PlacementMessages.ReplicaBroken(_id, _pipeline.Epoch, node, reason));
-        LimitTheWait();
-        Publish();
+        long now = Environment.TickCount64;
+        if (!_pipeline.IsActive || _scheduler.StepsInFlight == 0)
+            _lastResult = now;
+        else if (now - _lastResult > Math.Max(LeastStepDeadline, 20 * _slowestStep))
+            _pipeline.Break(_pipeline.Current!.Epoch, $"no step has come back for {(now - _lastResult) / 1000} s");
     }
 
-    private void EndEpoch()
-    {
-        _ready = false;
-        _state = Idle;
-        _entry = null;
-        if (_entryLink is not null)
-            Context.Stop(_entryLink);
-        _entryLink = null;
-        _scheduler.Deactivate();
-        if (_pipeline is not null)
-            _node.Listener.Tell(new LinkListenerActor.Unregister(new LinkAddress(_id, _pipeline.Epoch, -1)));
-    }
+    private static string Describe(PlacementMessages.AssignPlan plan) =>
+        $"{plan.Stages.Length} stages: {string.Join("; ", plan.Stages.Select(stage => $"{stage.Slice} on {stage.Node}"))}";
+
+    private sealed record DrainDeadline(long Epoch);
 }

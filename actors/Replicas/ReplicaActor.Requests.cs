@@ -25,8 +25,8 @@ public sealed partial class ReplicaActor
         }
 
         int tokens = Math.Min(request.Prompt.Length + request.MaxTokens, _settings.ContextLength);
-        if (_pipeline is { Plan.Stages.Length: 0 })
-            Refuse(request, FailureCode.Unavailable, _problem, 10);
+        if (_pipeline.IsRefused)
+            Refuse(request, FailureCode.Unavailable, _pipeline.Problem, 10);
         else if (!_scheduler.Fits(tokens))
             Refuse(request, FailureCode.ContextLengthExceeded, $"{request.Prompt.Length} prompt tokens and {request.MaxTokens} of the answer need more KV cache than the {_scheduler.BlockCount * 16} positions of the pipeline; ask for fewer tokens, or serve with more memory (--kv-tokens)", null);
         else if (!_scheduler.HasRoom)
@@ -76,13 +76,13 @@ public sealed partial class ReplicaActor
 
     private void LimitTheWait()
     {
-        if (_state != Active && _generations.Count > 0 && !Timers.IsTimerActive("waited"))
+        if (!_pipeline.IsActive && _generations.Count > 0 && !Timers.IsTimerActive("waited"))
             Timers.StartSingleTimer("waited", WaitedTooLong.Instance, _settings.UnavailableAfter);
     }
 
     private void AbortWaiting(string reason)
     {
-        if (_state == Active)
+        if (_pipeline.IsActive)
             return;
         foreach (string id in _generations.Keys.ToList())
         {

@@ -17,20 +17,17 @@ namespace Llama3Cluster.Actors.Replicas;
 /// a thread of its own; per token it asks nobody and, apart from the token's message, allocates nothing.
 /// </summary>
 /// <remarks>
-/// States of an epoch: loading (stages prepare, then connect), active (steps flow), broken (a stage or a link was lost; placement
-/// is asked for a new plan). Sequences survive an epoch: they are computed again from their tokens in the next one.
+/// <see cref="ReplicaPipeline"/> decides how epochs begin and end, <see cref="BatchScheduler"/> what is computed in them. Sequences
+/// survive an epoch: they are computed again from their tokens in the next one.
 /// </remarks>
 public sealed partial class ReplicaActor : UntypedActor, IWithTimers, ISchedulerListener
 {
     /// <summary>The pub-sub topic on which replicas and placement tell the gateways how they are.</summary>
     public const string StatusTopic = "llama3cluster-status";
 
-    private const string Idle = "idle";
-    private const string Loading = "loading";
-    private const string Active = "active";
-    private const string Broken = "broken";
     private const string ProbeId = "(readiness probe)"; // no endpoint gives such an id
-    private static readonly TimeSpan SilenceLimit = TimeSpan.FromSeconds(3);
+    private const long LeastStepDeadline = 30_000; // milliseconds
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(2);
 
     private readonly NodeContext _node;
     private readonly ReplicaSettings _settings;
@@ -42,12 +39,12 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
     private readonly ILogger _log;
     private readonly IActorRef _mediator = DistributedPubSub.Get(Context.System).Mediator;
     private readonly string _address = NodeContext.AddressOf(Cluster.Get(Context.System).SelfAddress);
-    private PipelineState? _pipeline;
+    private readonly ReplicaPipeline _pipeline;
     private IActorRef? _entry;
     private IActorRef? _entryLink;
+    private long _lastResult = Environment.TickCount64;
+    private long _slowestStep; // milliseconds between two results, decaying
     private bool _ready;
-    private string _state = Idle;
-    private string _problem = "no plan has arrived yet";
 
     /// <summary>Use <see cref="Props"/>.</summary>
     public ReplicaActor(NodeContext node, string id, Func<IActorRef> placement)
@@ -59,6 +56,8 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
         _settings = node.Options.Replicas ?? throw new ArgumentException("replicas live on gateways only", nameof(node));
         _scheduler = new BatchScheduler(new SchedulerOptions(
             _settings.MaxRows, _settings.MaxSequences, _settings.MaxWaiting, _settings.ContextLength));
+        _pipeline = new ReplicaPipeline(
+            id, _address, node.DataEndpoint.Address.ToString(), node.DataEndpoint.Port, Self, _scheduler, this);
     }
 
     /// <inheritdoc/>
@@ -90,7 +89,7 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
         if (sequence.Id == ProbeId)
         {
             _ready = true;
-            _log.LogInformation("{Replica} is ready: a token has passed through its {Stages} stages in epoch {Epoch}", _id, _pipeline!.Plan.Stages.Length, _pipeline.Epoch);
+            _log.LogInformation("{Replica} is ready: a token has passed through its {Stages} stages in epoch {Epoch}", _id, _pipeline.Current!.Plan.Stages.Length, _pipeline.Current.Epoch);
             Publish();
             return;
         }
@@ -120,43 +119,46 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
             case PlacementMessages.AssignPlan plan:
                 Assign(plan);
                 break;
-            case StageMessages.StageLoading loading when IsPresent(loading.Epoch, loading.Stage):
-                _pipeline!.Loading(loading.Stage, loading.Fraction);
+            case StageMessages.StageLoading loading:
+                _pipeline.Loading(loading);
                 break;
-            case StageMessages.StagePrepared prepared when IsPresent(prepared.Epoch, prepared.Stage):
-                Prepared(prepared.Stage);
+            case StageMessages.StagePrepared prepared:
+                _pipeline.Prepared(prepared);
+                Drain();
                 break;
-            case StageMessages.StageConnected connected when IsPresent(connected.Epoch, connected.Stage):
-                _pipeline!.Connected(connected.Stage);
-                ActivateWhenConnected();
+            case StageMessages.StageConnected connected:
+                _pipeline.Connected(connected);
                 break;
-            case StageMessages.StageFailed failed when IsPresent(failed.Epoch, failed.Stage):
-                Break($"stage {failed.Stage} on {_pipeline!.Plan.Stages[failed.Stage].Node}: {failed.Reason}", null);
+            case StageMessages.StageFailed failed:
+                _pipeline.Failed(failed);
                 break;
             case StageHostActor.LocalStage local:
-                EnterAt(local.Actor);
+                EnterAt(local);
                 break;
-            case LinkUp up when up.Address.Epoch == _pipeline?.Epoch && Sender.Equals(_entryLink):
-                EnterAt(_entryLink);
+            case LinkUp up when Sender.Equals(_entryLink):
+                _entry = _entryLink;
+                _pipeline.Entered(up.Address.Epoch);
                 break;
-            case LinkDown down when down.Address.Epoch == _pipeline?.Epoch:
-                Break(down.Reason, null);
+            case LinkUp:
+                break; // of the last stage, or of an epoch that is over
+            case LinkDown down:
+                _pipeline.Break(down.Address.Epoch, down.Reason);
                 break;
-            case StagesSilent silent when silent.Epoch == _pipeline?.Epoch:
-                CheckSilence();
+            case DrainDeadline deadline:
+                _pipeline.StopDraining(deadline.Epoch);
                 break;
             case WaitedTooLong:
-                AbortWaiting($"no pipeline for {_settings.UnavailableAfter.TotalSeconds:0} s: {_problem}");
+                AbortWaiting($"no pipeline for {_settings.UnavailableAfter.TotalSeconds:0} s: {_pipeline.Problem}");
                 break;
             case PublishStatus:
+                CheckProgress();
+                _pipeline.Repeat();
                 Publish();
                 break;
             case Terminated terminated:
                 foreach (string id in _generations.Where(g => g.Value.Equals(terminated.ActorRef)).Select(g => g.Key).ToList())
                     Withdraw(id);
                 break;
-            case IReplicaMessage or LinkUp or LinkDown or StagesSilent:
-                break; // of an epoch that is over
             default:
                 Unhandled(message);
                 break;
@@ -164,34 +166,34 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
     }
 
     /// <inheritdoc/>
-    protected override void PostStop() => EndEpoch();
-
-    private bool IsPresent(long epoch, int stage) =>
-        _pipeline is not null && epoch == _pipeline.Epoch && (uint)stage < (uint)_pipeline.Plan.Stages.Length;
+    protected override void PostStop() => _pipeline.Stop();
 
     private void Complete(SampledFrame sampled)
     {
-        bool present = _state == Active && sampled.Tokens.Epoch == _pipeline!.Epoch;
-        if (present)
-            _scheduler.Complete(sampled.Tokens, this);
+        bool present = _pipeline.Complete(sampled.Tokens, this);
         sampled.Release();
-        if (present)
-            Pump();
+        if (!present)
+            return;
+        long now = Environment.TickCount64;
+        _slowestStep = Math.Max(now - _lastResult, _slowestStep - (_slowestStep >> 8));
+        _lastResult = now;
+        Pump();
     }
 
     private void Pump()
     {
-        while (_state == Active)
+        while (_pipeline.IsActive)
         {
             StepFrame frame = _node.Frames.RentStep();
-            if (!_scheduler.TrySchedule(frame.Step))
+            if (!_pipeline.TrySchedule(frame.Step))
             {
                 frame.Release();
                 return;
             }
 
-            frame.Step.Epoch = _pipeline!.Epoch;
-            frame.Format = _pipeline.Plan.Limits.Activations;
+            if (_scheduler.StepsInFlight == 1)
+                _lastResult = Environment.TickCount64;
+            frame.Format = _pipeline.Current!.Plan.Limits.Activations;
             _entry!.Tell(frame, Self);
         }
     }
@@ -199,12 +201,13 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
     private void Publish()
     {
         _mediator.Tell(new Publish(StatusTopic, new PlacementMessages.ReplicaStatus(
-            _id, _pipeline?.Epoch ?? 0, _state, _ready, _problem, _pipeline?.Describe(_state == Broken) ?? [], _scheduler.BlockCount,
+            _id, _pipeline.Shown?.Epoch ?? 0, State, _ready, _pipeline.Problem, _pipeline.Shown?.Describe() ?? [], _scheduler.BlockCount,
             _scheduler.UsedBlockCount, _scheduler.RunningCount, _scheduler.WaitingCount, _settings.MaxWaiting,
-            _rate.PerSecond(Environment.TickCount64), _rate.Total)));
+            _rate.PerSecond(Environment.TickCount64), _rate.Total, _pipeline.Refused)));
     }
 
-    private sealed record StagesSilent(long Epoch);
+    private string State =>
+        _pipeline.IsActive ? "active" : _pipeline.Next is not null ? "loading" : _pipeline.IsRefused || _pipeline.Shown is null && _rate.Total == 0 ? "idle" : "broken";
 
     private sealed class WaitedTooLong
     {

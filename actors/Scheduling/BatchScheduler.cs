@@ -17,6 +17,9 @@ namespace Llama3Cluster.Actors.Scheduling;
 /// </remarks>
 public sealed class BatchScheduler
 {
+    /// <summary>Lost pipelines in a row, without a token between them, after which a sequence is given up.</summary>
+    public const int MostLosses = 3;
+
     // Rows of a prompt that are worth a step of their own: with fewer, reading the weights takes longer than multiplying by them.
     private const int LeastPrefillRows = 64;
 
@@ -56,6 +59,9 @@ public sealed class BatchScheduler
 
     /// <summary>Steps on their way through the pipeline.</summary>
     public int StepsInFlight => _inFlight.Count;
+
+    /// <summary>Number of the step whose result is due next, if any is on its way.</summary>
+    public long OldestStepInFlight => _nextStep - StepsInFlight;
 
     /// <summary>Whether there is a pipeline.</summary>
     public bool IsActive => _stages > 0;
@@ -118,6 +124,26 @@ public sealed class BatchScheduler
         _stages = 0;
         _inFlight.Clear();
         _decodingSteps = 0;
+    }
+
+    /// <summary>
+    /// The pipeline was lost while it computed. A sequence that was under way each time, with no new token between the losses, may
+    /// be what kills its stage: after the second time it is computed alone, after the third given up.
+    /// </summary>
+    /// <returns>The sequences that were given up; they are forgotten.</returns>
+    public IReadOnlyList<Sequence> Lose()
+    {
+        foreach (Sequence sequence in _running)
+        {
+            if (sequence.LastStep >= OldestStepInFlight)
+                sequence.CountLoss();
+        }
+
+        Deactivate();
+        List<Sequence> poison = [.. _waiting.Where(sequence => sequence.Losses >= MostLosses)];
+        foreach (Sequence sequence in poison)
+            Remove(sequence.Id);
+        return poison;
     }
 
     /// <summary>Fills the next step, if there is room in the pipeline and anything to compute.</summary>
@@ -215,7 +241,7 @@ public sealed class BatchScheduler
     // Takes the first waiting sequence in, if a slot and the blocks for all of its present tokens are there.
     private Sequence? Admit()
     {
-        if (_freeSlots.Count == 0 || _waiting.First is not { Value: var sequence })
+        if (_freeSlots.Count == 0 || _waiting.First is not { Value: var sequence } || !MayRunBeside(sequence))
             return null;
 
         // The last token is always computed: its logits are wanted.
@@ -238,6 +264,10 @@ public sealed class BatchScheduler
         _running.Add(sequence);
         return sequence;
     }
+
+    // A sequence under suspicion is computed alone, so that the next loss tells whether it was the cause.
+    private bool MayRunBeside(Sequence sequence) =>
+        _running.Count == 0 || (!sequence.IsSuspect && !_running[0].IsSuspect);
 
     // Blocks for all tokens known at admission were taken then, so only a decoding row can lack one: the youngest sequence outside
     // this step gives way. False when that is the sequence itself.

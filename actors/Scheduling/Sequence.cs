@@ -6,6 +6,7 @@ namespace Llama3Cluster.Actors.Scheduling;
 public sealed class Sequence
 {
     private int[] _tokens;
+    private int _lengthAtLoss = -1;
 
     /// <summary>Creates a sequence that waits.</summary>
     /// <param name="id">The generation's id.</param>
@@ -82,6 +83,12 @@ public sealed class Sequence
     /// <summary>How many of its blocks have been offered to the prefix cache.</summary>
     internal int CacheOffered { get; set; }
 
+    /// <summary>Pipelines in a row that were lost while they computed it, without a token between them.</summary>
+    internal int Losses { get; private set; }
+
+    /// <summary>Whether it may be what kills its stage.</summary>
+    internal bool IsSuspect => Losses >= BatchScheduler.MostLosses - 1;
+
     /// <summary>Whether the sampler needs the whole history, so that every token must pass through the pipeline.</summary>
     internal bool NeedsHistory =>
         Sampling.RepetitionPenalty != 1 || Sampling.FrequencyPenalty != 0 || Sampling.PresencePenalty != 0;
@@ -92,6 +99,14 @@ public sealed class Sequence
         if (Length == _tokens.Length)
             Array.Resize(ref _tokens, 2 * Length);
         _tokens[Length++] = token;
+        Losses = 0;
+    }
+
+    /// <summary>The pipeline was lost while it computed this.</summary>
+    internal void CountLoss()
+    {
+        Losses = Length == _lengthAtLoss ? Losses + 1 : 1;
+        _lengthAtLoss = Length;
     }
 
     /// <summary>Forgets the pipeline's share of the state.</summary>

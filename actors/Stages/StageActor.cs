@@ -15,8 +15,9 @@ namespace Llama3Cluster.Actors.Stages;
 /// the next stage, or as sampled tokens to the replica. It has a thread of its own (pinned dispatcher): a step blocks it.
 /// </summary>
 /// <remarks>
-/// States: loading, then standing by for an epoch, then active in it. Steps of another epoch are dropped and counted. Any error
-/// ends the epoch: the replica is told, and the stage waits to be given a newer one.
+/// States: loading, then standing by for an epoch, then active in it; while active it can stand by for the next one
+/// (<see cref="StageLife"/>). Steps of another epoch are dropped and counted. Any error ends the epoch: the replica is told, and the
+/// stage waits to be given a newer one.
 /// </remarks>
 public sealed class StageActor : UntypedActor
 {
@@ -26,11 +27,10 @@ public sealed class StageActor : UntypedActor
     private readonly StageDevice _device;
     private readonly CancellationToken _retired;
     private readonly ILogger _log;
-    private StageMessages.PrepareStage _assignment;
+    private readonly StageLife _life;
     private StageExecutor? _executor;
     private IActorRef? _next;
     private IActorRef? _link;
-    private bool _failed;
 
     /// <summary>Use <see cref="Props"/>.</summary>
     public StageActor(NodeContext node, StageDevice device, StageMessages.PrepareStage assignment, CancellationToken retired)
@@ -38,7 +38,7 @@ public sealed class StageActor : UntypedActor
         _node = node;
         _log = node.Loggers.CreateLogger<StageActor>();
         _device = device;
-        _assignment = assignment;
+        _life = new StageLife(assignment);
         _retired = retired;
     }
 
@@ -53,11 +53,11 @@ public sealed class StageActor : UntypedActor
     public static Props Props(NodeContext node, StageDevice device, StageMessages.PrepareStage assignment, CancellationToken retired) =>
         Akka.Actor.Props.Create(() => new StageActor(node, device, assignment, retired)).WithDispatcher("llama3cluster.stage-dispatcher");
 
-    /// <summary>The stage keeps its weights and begins a newer epoch with empty caches.</summary>
+    /// <summary>The stage keeps its weights and stands by for a newer epoch, while it goes on with the present one.</summary>
     /// <param name="Assignment">The same slice and limits, with the new epoch.</param>
-    public sealed record BeginEpoch(StageMessages.PrepareStage Assignment) : INoSerializationVerificationNeeded;
+    public sealed record StandBy(StageMessages.PrepareStage Assignment) : INoSerializationVerificationNeeded;
 
-    /// <summary>Connect the stage to where its results go.</summary>
+    /// <summary>Begin the epoch that the stage stands by for, with empty caches, and connect it to where its results go.</summary>
     /// <param name="Epoch">The epoch that this is for.</param>
     /// <param name="Local">The receiving actor, when it is in this process.</param>
     /// <param name="Remote">How to reach it otherwise.</param>
@@ -66,7 +66,7 @@ public sealed class StageActor : UntypedActor
     /// <inheritdoc/>
     protected override void PreStart()
     {
-        Tell(new StageMessages.StageLoading(_assignment.ReplicaId, _assignment.Epoch, _assignment.Stage, 0));
+        Tell(new StageMessages.StageLoading(_life.Newest.ReplicaId, _life.Newest.Epoch, _life.Newest.Stage, 0));
         Self.Tell(Load.Instance);
     }
 
@@ -81,21 +81,21 @@ public sealed class StageActor : UntypedActor
             case Load:
                 LoadSlice();
                 break;
-            case BeginEpoch begin when begin.Assignment.Epoch > _assignment.Epoch:
-                Begin(begin.Assignment);
+            case StandBy standBy:
+                Prepare(standBy.Assignment);
                 break;
-            case Connect connect when connect.Epoch == _assignment.Epoch:
-                ConnectNext(connect);
+            case Connect connect:
+                Begin(connect);
                 break;
-            case LinkUp up when up.Address.Epoch == _assignment.Epoch && Sender.Equals(_link):
+            case LinkUp up when Sender.Equals(_link):
                 _next = _link;
-                Tell(new StageMessages.StageConnected(_assignment.ReplicaId, _assignment.Epoch, _assignment.Stage));
+                Connected();
                 break;
-            case LinkDown down when down.Address.Epoch == _assignment.Epoch:
-                Fail(down.Reason);
+            case LinkUp:
+                break; // of the stage before
+            case LinkDown down:
+                Fail(down.Address.Epoch, down.Reason);
                 break;
-            case LinkUp or LinkDown or BeginEpoch or Connect:
-                break; // of an epoch that is over
             default:
                 Unhandled(message);
                 break;
@@ -106,25 +106,31 @@ public sealed class StageActor : UntypedActor
     protected override void PostStop()
     {
         Disconnect();
-        _node.Listener.Tell(new LinkListenerActor.Unregister(OwnAddress));
+        StopListening(_life.Serving);
+        StopListening(_life.Standby);
         _executor?.Dispose();
     }
 
-    private LinkAddress OwnAddress => new(_assignment.ReplicaId, _assignment.Epoch, _assignment.Stage);
+    private StageMessages.PrepareStage Serving => _life.Serving!;
+
+    private static LinkAddress AddressOf(StageMessages.PrepareStage assignment) => new(assignment.ReplicaId, assignment.Epoch, assignment.Stage);
 
     private void LoadSlice()
     {
-        StageMessages.ReplicaLimits limits = _assignment.Limits;
+        StageMessages.PrepareStage assignment = _life.Newest;
+        StageMessages.ReplicaLimits limits = assignment.Limits;
         try
         {
             var options = new SliceOptions(
                 limits.MaxRows, limits.MaxSequences, Math.Min(limits.MaxRows, limits.MaxSequences), limits.ContextLength, limits.KvBlocks,
                 limits.KvFormat);
-            FetchWeights(_assignment);
-            var slice = ModelSlice.Load(_node.Options.Model, _device.Device, _assignment.Slice, options, new Reporter(this), _retired);
+            FetchWeights(assignment);
+            ModelSlice slice;
+            lock (_device.Device) // another stage may compute on it meanwhile
+                slice = ModelSlice.Load(_node.Options.Model, _device.Device, assignment.Slice, options, new Reporter(this), _retired);
             _executor = new StageExecutor(slice, limits.MaxSequences);
-            _log.LogInformation("stage {Stage} of {Replica} holds {Slice}: {Memory} on {Device}", _assignment.Stage,
-                _assignment.ReplicaId, _assignment.Slice, slice.Memory, _device.Device.Name);
+            _log.LogInformation("stage {Stage} of {Replica} holds {Slice}: {Memory} on {Device}", assignment.Stage,
+                assignment.ReplicaId, assignment.Slice, slice.Memory, _device.Device.Name);
             Prepared();
         }
         catch (OperationCanceledException)
@@ -133,8 +139,8 @@ public sealed class StageActor : UntypedActor
         }
         catch (Exception error)
         {
-            _log.LogError(error, "stage {Stage} of {Replica} could not load {Slice}", _assignment.Stage, _assignment.ReplicaId, _assignment.Slice);
-            Fail(error.Message);
+            _log.LogError(error, "stage {Stage} of {Replica} could not load {Slice}", assignment.Stage, assignment.ReplicaId, assignment.Slice);
+            Tell(new StageMessages.StageFailed(assignment.ReplicaId, assignment.Epoch, assignment.Stage, error.Message));
         }
     }
 
@@ -151,65 +157,101 @@ public sealed class StageActor : UntypedActor
         Context.Parent.Tell(StageHostActor.WeightsFetched.Instance);
     }
 
-    private void Begin(StageMessages.PrepareStage assignment)
+    private void Prepare(StageMessages.PrepareStage assignment)
     {
-        Disconnect();
-        _node.Listener.Tell(new LinkListenerActor.Unregister(OwnAddress));
-        _assignment = assignment;
-        _failed = false;
-        if (_executor is null)
+        StageMessages.PrepareStage? passedOver = _life.Standby;
+        if (passedOver?.Epoch == assignment.Epoch)
         {
-            LoadSlice();
+            if (_executor is not null)
+                Prepared(); // the answer may have been lost
             return;
         }
 
-        _executor.Reset();
-        Prepared();
+        if (!_life.Prepare(assignment))
+        {
+            Interlocked.Increment(ref _staleFrames);
+            return;
+        }
+
+        StopListening(passedOver);
+        if (_executor is null)
+            LoadSlice();
+        else
+            Prepared();
     }
 
     private void Prepared()
     {
-        _node.Listener.Tell(new LinkListenerActor.Register(OwnAddress, Self));
+        StageMessages.PrepareStage assignment = _life.Newest;
+        _node.Listener.Tell(new LinkListenerActor.Register(AddressOf(assignment), Self));
         Tell(new StageMessages.StagePrepared(
-            _assignment.ReplicaId, _assignment.Epoch, _assignment.Stage, _node.DataEndpoint.Address.ToString(), _node.DataEndpoint.Port));
+            assignment.ReplicaId, assignment.Epoch, assignment.Stage, _node.DataEndpoint.Address.ToString(), _node.DataEndpoint.Port));
     }
 
-    private void ConnectNext(Connect connect)
+    private void Begin(Connect connect)
     {
-        Disconnect();
-        if (connect.Local is not null)
+        StageMessages.PrepareStage? before = _life.Serving;
+        if (_next is not null && _life.Accepts(connect.Epoch))
         {
-            _next = connect.Local;
-            Tell(new StageMessages.StageConnected(_assignment.ReplicaId, _assignment.Epoch, _assignment.Stage));
+            Connected(); // again: the answer may have been lost
             return;
         }
 
-        var address = new LinkAddress(_assignment.ReplicaId, _assignment.Epoch, connect.Remote.NextStage);
+        if (!_life.Begin(connect.Epoch))
+        {
+            Interlocked.Increment(ref _staleFrames);
+            return;
+        }
+
+        Disconnect();
+        StopListening(before);
+        _executor!.Reset();
+        if (connect.Local is not null)
+        {
+            _next = connect.Local;
+            Connected();
+            return;
+        }
+
+        var address = new LinkAddress(Serving.ReplicaId, Serving.Epoch, connect.Remote.NextStage);
         _link = Context.ActorOf(LinkActor.Props(
             _node.Links, new IPEndPoint(IPAddress.Parse(connect.Remote.DataHost), connect.Remote.DataPort), address, Self));
     }
 
+    private void Connected() => Tell(new StageMessages.StageConnected(Serving.ReplicaId, Serving.Epoch, Serving.Stage));
+
     private void Compute(StepFrame frame)
     {
-        if (frame.Step.Epoch != _assignment.Epoch || _next is null || _executor is null || _failed)
+        if (!_life.Accepts(frame.Step.Epoch) || _next is null)
         {
             Interlocked.Increment(ref _staleFrames);
             frame.Release();
             return;
         }
 
+        (long epoch, long number) = (frame.Step.Epoch, frame.Step.Number);
+        if (!_life.Follows(number))
+        {
+            frame.Release();
+            Fail(epoch, $"step {number} does not follow the one before");
+            return;
+        }
+
         try
         {
-            _executor.Run(frame.Step, frame.Payload, frame.Format);
-            if (_assignment.Slice.HasHead)
-                SendSampled(frame);
-            else
-                SendOnward(frame);
+            lock (_device.Device) // the stages of a device take turns, step by step
+            {
+                _executor!.Run(frame.Step, frame.Payload, frame.Format);
+                if (Serving.Slice.HasHead)
+                    SendSampled(frame);
+                else
+                    SendOnward(frame);
+            }
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             frame.Release();
-            Fail(error.Message);
+            Fail(epoch, error.Message);
         }
     }
 
@@ -237,13 +279,20 @@ public sealed class StageActor : UntypedActor
         _next!.Tell(sampled, Self);
     }
 
-    private void Fail(string reason)
+    private void Fail(long epoch, string reason)
     {
-        if (_failed)
-            return;
-        _failed = true;
-        Disconnect();
-        Tell(new StageMessages.StageFailed(_assignment.ReplicaId, _assignment.Epoch, _assignment.Stage, reason));
+        if (_life.End(epoch))
+            Disconnect();
+        else if (_life.Standby?.Epoch != epoch)
+            return; // of an epoch that is over
+        StageMessages.PrepareStage assignment = _life.Standby?.Epoch == epoch ? _life.Standby : Serving;
+        Tell(new StageMessages.StageFailed(assignment.ReplicaId, epoch, assignment.Stage, reason));
+    }
+
+    private void StopListening(StageMessages.PrepareStage? assignment)
+    {
+        if (assignment is not null)
+            _node.Listener.Tell(new LinkListenerActor.Unregister(AddressOf(assignment)));
     }
 
     private void Disconnect()
@@ -253,7 +302,7 @@ public sealed class StageActor : UntypedActor
         _link = _next = null;
     }
 
-    private void Tell(IReplicaMessage message) => _assignment.Replica.Tell(message, Self);
+    private void Tell(IReplicaMessage message) => _life.Newest.Replica.Tell(message, Self);
 
     private sealed class Load
     {
@@ -270,7 +319,7 @@ public sealed class StageActor : UntypedActor
             if (value.Fraction < _reported + 0.01)
                 return;
             _reported = value.Fraction;
-            StageMessages.PrepareStage assignment = stage._assignment;
+            StageMessages.PrepareStage assignment = stage._life.Newest;
             stage.Tell(new StageMessages.StageLoading(assignment.ReplicaId, assignment.Epoch, assignment.Stage, value.Fraction));
         }
     }

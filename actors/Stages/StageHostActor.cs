@@ -3,15 +3,17 @@ using Akka.Cluster;
 using Akka.DistributedData;
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Shards.Slices;
 using Microsoft.Extensions.Logging;
 
 namespace Llama3Cluster.Actors.Stages;
 
 /// <summary>
 /// One on every node with devices: offers them to the cluster, and starts, hands on and retires the stages that replicas ask
-/// for. A device has one stage at a time.
+/// for. What it decides is in <see cref="HostedStages{TStage}"/>.
 /// </summary>
-public sealed class StageHostActor : UntypedActor
+public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWithTimers
 {
     /// <summary>Name of the actor below /user, the same on every node.</summary>
     public const string ActorName = "stage-host";
@@ -19,18 +21,28 @@ public sealed class StageHostActor : UntypedActor
     /// <summary>Where the offers of all nodes are kept in the cluster's replicated data, by cluster address.</summary>
     public static readonly LWWDictionaryKey<string, PlacementMessages.NodeOffer> OffersKey = new("stage-nodes");
 
+    private static readonly TimeSpan LeaveRepeat = TimeSpan.FromSeconds(1);
+
     private readonly NodeContext _node;
     private readonly Cluster _cluster = Cluster.Get(Context.System);
     private readonly ILogger _log;
-    private readonly Dictionary<int, HostedStage> _stages = []; // by device
-    private readonly Dictionary<int, StageMessages.PrepareStage> _pending = []; // by device: the stage before it is stopping
+    private readonly HostedStages<IActorRef> _stages;
+    private readonly Dictionary<IActorRef, CancellationTokenSource> _retired = [];
+    private readonly string _address;
+    private IActorRef? _placement;
+    private IActorRef? _leaver; // who waits until this node holds nothing
 
     /// <summary>Use <see cref="Props"/>.</summary>
     public StageHostActor(NodeContext node)
     {
         _node = node;
         _log = node.Loggers.CreateLogger<StageHostActor>();
+        _address = NodeContext.AddressOf(_cluster.SelfAddress);
+        _stages = new HostedStages<IActorRef>(this, index => DeviceOf(index)?.MemoryBytes, BytesOf);
     }
+
+    /// <inheritdoc/>
+    public ITimerScheduler Timers { get; set; } = null!;
 
     /// <summary>How to make one.</summary>
     public static Props Props(NodeContext node) => Akka.Actor.Props.Create(() => new StageHostActor(node));
@@ -44,7 +56,21 @@ public sealed class StageHostActor : UntypedActor
     public sealed record FindStage(string ReplicaId, long Epoch, int Stage) : INoSerializationVerificationNeeded;
 
     /// <summary>The local actor of a stage; null when this host has no such stage.</summary>
-    public sealed record LocalStage(IActorRef? Actor) : INoSerializationVerificationNeeded;
+    public sealed record LocalStage(long Epoch, IActorRef? Actor) : INoSerializationVerificationNeeded;
+
+    /// <summary>This node is to end: asks placement to move its slices; answered with <see cref="Drained"/> when it holds none.</summary>
+    public sealed class Drain : INoSerializationVerificationNeeded
+    {
+        /// <summary>The message.</summary>
+        public static readonly Drain Instance = new();
+    }
+
+    /// <summary>The node holds nothing any more.</summary>
+    public sealed class Drained : INoSerializationVerificationNeeded
+    {
+        /// <summary>The message.</summary>
+        public static readonly Drained Instance = new();
+    }
 
     /// <summary>From a stage: this node has more of the model than before.</summary>
     public sealed class WeightsFetched : INoSerializationVerificationNeeded
@@ -59,7 +85,7 @@ public sealed class StageHostActor : UntypedActor
     private void Offer()
     {
         PlacementMessages.NodeOffer offer = new(
-            NodeContext.AddressOf(_cluster.SelfAddress), _cluster.SelfUniqueAddress.Uid, _node.DataEndpoint.Address.ToString(),
+            _address, _cluster.SelfUniqueAddress.Uid, _node.DataEndpoint.Address.ToString(),
             _node.DataEndpoint.Port, ProtocolVersion.Current, _node.Options.Model.Fingerprint,
             [.. _node.Options.Devices.Select(d => new PlacementMessages.DeviceOffer(d.Index, d.Device.Name, d.MemoryBytes, d.BytesPerSecond))],
             _node.Options.Partial is { } partial ? new PlacementMessages.WeightsReport(partial.HeldBytes, partial.ReceivedBytes, partial.ModelBytes) : null);
@@ -73,21 +99,34 @@ public sealed class StageHostActor : UntypedActor
     {
         switch (message)
         {
+            case StageMessages.ProbeHost probe:
+                _placement = Sender;
+                Sender.Tell(new StageMessages.HostAlive(_address, probe.Number, _stages.Refused + StageActor.StaleFrames));
+                break;
             case StageMessages.PrepareStage prepare:
-                Prepare(prepare);
+                _stages.Prepare(prepare);
                 break;
             case StageMessages.ConnectStage connect:
-                Connect(connect);
+                _stages.Connect(connect, connect.NextNode == _address);
                 break;
             case StageMessages.RetireStages retire:
-                foreach (HostedStage stage in _stages.Values.Where(s => s.Assignment.ReplicaId == retire.ReplicaId && s.Assignment.Epoch <= retire.Epoch).ToList())
-                    Stop(stage);
+                _stages.Retire(retire);
                 break;
             case FindStage find:
-                Sender.Tell(new LocalStage(Find(find.ReplicaId, find.Epoch, find.Stage)?.Actor));
+                Sender.Tell(new LocalStage(find.Epoch, _stages.Find(find.ReplicaId, find.Epoch, find.Stage)));
                 break;
             case Terminated terminated:
-                Stopped(terminated.ActorRef);
+                if (_retired.Remove(terminated.ActorRef, out CancellationTokenSource? retired))
+                    retired.Dispose();
+                _stages.Stopped(terminated.ActorRef);
+                ReportDrained();
+                break;
+            case Drain:
+                _leaver = Sender;
+                Leave();
+                break;
+            case LeaveAgain:
+                Leave();
                 break;
             case WeightsFetched:
                 Offer();
@@ -110,106 +149,61 @@ public sealed class StageHostActor : UntypedActor
         return Directive.Stop;
     });
 
-    private void Prepare(StageMessages.PrepareStage prepare)
-    {
-        StageDevice? device = _node.Options.Devices.FirstOrDefault(d => d.Index == prepare.DeviceIndex);
-        if (device is null)
-        {
-            prepare.Replica.Tell(new StageMessages.StageFailed(prepare.ReplicaId, prepare.Epoch, prepare.Stage,
-                $"node {NodeContext.AddressOf(_cluster.SelfAddress)} has no device {prepare.DeviceIndex}, only {_node.Options.Devices.Count} devices"));
-            return;
-        }
-
-        if (_pending.TryGetValue(device.Index, out StageMessages.PrepareStage? pending))
-        {
-            if (prepare.Epoch > pending.Epoch)
-                _pending[device.Index] = prepare;
-            return;
-        }
-
-        if (!_stages.TryGetValue(device.Index, out HostedStage? present))
-            Start(device, prepare);
-        else if (prepare.Epoch <= present.Assignment.Epoch)
-            _log.LogDebug("epoch {Epoch} of replica {Replica} is not newer than {Present}", prepare.Epoch, prepare.ReplicaId, present.Assignment.Epoch);
-        else if (SameSlice(present.Assignment, prepare))
-            Advance(present, prepare);
-        else
-        {
-            _pending[device.Index] = prepare;
-            Stop(present);
-        }
-    }
-
-    private static bool SameSlice(StageMessages.PrepareStage a, StageMessages.PrepareStage b) =>
-        (a.ReplicaId, a.Slice, a.Limits) == (b.ReplicaId, b.Slice, b.Limits);
-
-    private void Start(StageDevice device, StageMessages.PrepareStage prepare)
+    IActorRef IStageOwner<IActorRef>.Start(StageMessages.PrepareStage assignment)
     {
         var retired = new CancellationTokenSource();
         IActorRef actor = Context.Watch(Context.ActorOf(
-            StageActor.Props(_node, device, prepare, retired.Token), $"{prepare.ReplicaId}-{prepare.Epoch}-{prepare.Stage}"));
-        _stages[device.Index] = new HostedStage(device, actor, retired) { Assignment = prepare };
+            StageActor.Props(_node, DeviceOf(assignment.DeviceIndex)!, assignment, retired.Token),
+            $"{assignment.ReplicaId}-{assignment.Epoch}-{assignment.Stage}"));
+        _retired[actor] = retired;
+        return actor;
     }
 
-    private static void Advance(HostedStage stage, StageMessages.PrepareStage prepare)
+    void IStageOwner<IActorRef>.Advance(IActorRef stage, StageMessages.PrepareStage assignment) =>
+        stage.Tell(new StageActor.StandBy(assignment));
+
+    void IStageOwner<IActorRef>.Stop(IActorRef stage)
     {
-        stage.Assignment = prepare;
-        stage.Actor.Tell(new StageActor.BeginEpoch(prepare));
+        _retired[stage].Cancel(); // ends a load early
+        Context.Stop(stage);
     }
 
-    private void Connect(StageMessages.ConnectStage connect)
+    void IStageOwner<IActorRef>.Connect(IActorRef stage, StageMessages.ConnectStage connect, IActorRef? next)
     {
-        if (Find(connect.ReplicaId, connect.Epoch, connect.Stage) is not { } stage)
-            return; // an epoch that is over
-        IActorRef? local = null;
-        if (connect.NextNode == NodeContext.AddressOf(_cluster.SelfAddress))
-        {
-            local = connect.NextStage < 0
-                ? stage.Assignment.Replica
-                : Find(connect.ReplicaId, connect.Epoch, connect.NextStage)?.Actor;
-        }
-
-        stage.Actor.Tell(new StageActor.Connect(connect.Epoch, local, connect));
+        if (connect.NextStage < 0 && connect.NextNode == _address)
+            next = _stages.ReplicaOf(stage);
+        stage.Tell(new StageActor.Connect(connect.Epoch, next, connect));
     }
 
-    private HostedStage? Find(string replica, long epoch, int stage) => _stages.Values.FirstOrDefault(
-        s => s.Assignment.ReplicaId == replica && s.Assignment.Epoch == epoch && s.Assignment.Stage == stage);
+    void IStageOwner<IActorRef>.Answer(StageMessages.PrepareStage assignment, IReplicaMessage message) => assignment.Replica.Tell(message);
 
-    private static void Stop(HostedStage stage)
+    private StageDevice? DeviceOf(int index) => _node.Options.Devices.FirstOrDefault(device => device.Index == index);
+
+    private long BytesOf(StageMessages.PrepareStage assignment)
     {
-        stage.Retired.Cancel();
-        Context.Stop(stage.Actor);
+        var config = _node.Options.Model.Config;
+        long kv = assignment.Slice.LayerCount == 0 ? 0 : new KvShape(
+            assignment.Slice.LayerCount, assignment.Limits.KvBlocks, config.KvHeadCount, config.HeadDim, assignment.Limits.KvFormat).ByteCount;
+        return ModelSlice.BytesOf(_node.Options.Model, assignment.Slice) + kv;
     }
 
-    private void Stopped(IActorRef actor)
+    private void Leave()
     {
-        HostedStage? stage = _stages.Values.FirstOrDefault(s => s.Actor.Equals(actor));
-        if (stage is null)
+        _placement?.Tell(new PlacementMessages.NodeLeaving(_address));
+        Timers.StartSingleTimer("leave", LeaveAgain.Instance, LeaveRepeat);
+        ReportDrained();
+    }
+
+    private void ReportDrained()
+    {
+        if (_leaver is null || _stages.Count > 0)
             return;
-        int device = stage.Device.Index;
-        _stages.Remove(device);
-        stage.Retired.Dispose();
-        if (_pending.Remove(device, out StageMessages.PrepareStage? next))
-        {
-            Start(stage.Device, next);
-            return;
-        }
-
-        if (!stage.Retired.IsCancellationRequested)
-        {
-            StageMessages.PrepareStage lost = stage.Assignment;
-            lost.Replica.Tell(new StageMessages.StageFailed(lost.ReplicaId, lost.Epoch, lost.Stage, "the stage stopped unexpectedly; its node's log says why"));
-        }
+        _leaver.Tell(Drained.Instance);
+        Timers.Cancel("leave");
     }
 
-    private sealed class HostedStage(StageDevice device, IActorRef actor, CancellationTokenSource retired)
+    private sealed class LeaveAgain
     {
-        public StageDevice Device { get; } = device;
-
-        public IActorRef Actor { get; } = actor;
-
-        public CancellationTokenSource Retired { get; } = retired;
-
-        public required StageMessages.PrepareStage Assignment { get; set; }
+        public static readonly LeaveAgain Instance = new();
     }
 }

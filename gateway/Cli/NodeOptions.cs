@@ -19,6 +19,10 @@ internal sealed class NodeOptions(string clusterFallback)
 
     public Option<IPEndPoint?> Weights { get; } = Opt.OptionalEndpoint("--weights", "Where nodes without the model's files fetch their slices from this one. Default: the host of --data, a free port.");
 
+    public Option<IPEndPoint?> AdvertisedCluster { get; } = Opt.OptionalEndpoint("--advertise-cluster", "Where other nodes reach --cluster, if that differs (behind a proxy or address translation).");
+
+    public Option<IPEndPoint?> AdvertisedData { get; } = Opt.OptionalEndpoint("--advertise-data", "Where other nodes reach --data, if that differs.");
+
     public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's; of a GPU, nine tenths of what is free.");
 
     public Option<string?> Secret { get; } = Opt.OptionalText(
@@ -32,6 +36,8 @@ internal sealed class NodeOptions(string clusterFallback)
         command.Add(Cluster);
         command.Add(Data);
         command.Add(Weights);
+        command.Add(AdvertisedCluster);
+        command.Add(AdvertisedData);
         command.Add(Memory);
         command.Add(Secret);
         Tls.AddTo(command);
@@ -62,7 +68,20 @@ internal sealed class NodeOptions(string clusterFallback)
             }
         }
 
-        return new ClusterNodeOptions { Cluster = cluster, Data = data, Weights = weights, Seeds = result.GetValue(Seeds)!, Secret = secret, Tls = tls, Model = model };
+        if (tls is not null && result.GetValue(AdvertisedCluster) is { } advertised)
+            throw new UsageException($"--advertise-cluster {advertised} cannot be had with --tls yet: the certificates name the address that the node listens at");
+        return new ClusterNodeOptions
+        {
+            Cluster = cluster,
+            Data = data,
+            Weights = weights,
+            AdvertisedCluster = result.GetValue(AdvertisedCluster),
+            AdvertisedData = result.GetValue(AdvertisedData),
+            Seeds = result.GetValue(Seeds)!,
+            Secret = secret,
+            Tls = tls,
+            Model = model,
+        };
     }
 
     /// <summary>How to ask the cluster for its model.</summary>

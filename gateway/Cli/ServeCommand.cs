@@ -42,7 +42,7 @@ internal static class ServeCommand
             result.GetValue(options.Name) ?? file.Name, context, file.Fingerprint, File.GetLastWriteTimeUtc(file.Path), TokenizerLoader.Load(path));
         var replicas = new ReplicaSettings
         {
-            Replicas = result.GetValue(options.Replicas),
+            Replicas = options.ReplicasOf(result),
             MaxRows = result.GetValue(options.MaxRows),
             MaxSequences = result.GetValue(options.MaxSequences),
             MaxWaiting = result.GetValue(options.MaxWaiting),

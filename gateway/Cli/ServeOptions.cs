@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Net;
 using Llama3Cluster.Shards.Files;
 
@@ -29,7 +30,7 @@ internal sealed class ServeOptions
 
     public Option<int?> KvTokens { get; } = Opt.OptionalNumber("--kv-tokens", 16, int.MaxValue / 2, "Most tokens in a pipeline's KV cache. Default: --max-sequences whole contexts, as far as memory reaches.");
 
-    public Option<int> Replicas { get; } = Opt.Number("--replicas", 1, 1, 1024, "Pipelines to build from the nodes that join; their devices are dealt out evenly.");
+    public Option<string> Replicas { get; } = Opt.Text("--replicas", "1", "Pipelines to build from the nodes that join; their devices are dealt out evenly. auto builds as many as the devices' memory holds.", "N|auto");
 
     public Option<string> Activations { get; } = Opt.Choice("--activations", "f32", "How activations travel between nodes: f32 is exact, bf16 halves the traffic.", "f32", "bf16");
 
@@ -45,6 +46,17 @@ internal sealed class ServeOptions
         foreach (Option option in (Option[])[Http, Tcp, Stages, Name, Context, MaxRows, MaxSequences, MaxWaiting, KvTokens, Replicas, Activations, ApiKeys, CorsOrigins, Open])
             command.Add(option);
         Node.AddTo(command);
+    }
+
+    /// <summary>Pipelines to build; null as many as fit.</summary>
+    public int? ReplicasOf(ParseResult result)
+    {
+        string asked = result.GetValue(Replicas)!;
+        if (asked == "auto")
+            return null;
+        return int.TryParse(asked, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number is >= 1 and <= 1024
+            ? number
+            : throw new UsageException($"--replicas takes a whole number from 1 to 1024 or auto, not \"{asked}\"");
     }
 
     /// <summary>Positions of a sequence.</summary>

@@ -26,6 +26,7 @@ internal static class ClusterMetrics
         Write(output, "nodes", "Members of the cluster, by their status.", snapshot.Nodes
             .GroupBy(node => node.Status)
             .Select(group => (Labels("status", group.Key), (double)group.Count())));
+        Write(output, "stale_frames", "Frames and commands of epochs that were over, refused by the nodes that are there.", [("", snapshot.StaleFrames)]);
         foreach (var (name, help, value) in ReplicaGauges)
             Write(output, name, help, snapshot.Replicas.Select(replica => (Labels("replica", replica.Id), value(replica))));
         return output.ToString();

@@ -188,6 +188,54 @@ public sealed class BatchSchedulerTests : ISchedulerListener
     }
 
     [Fact]
+    public void A_sequence_that_breaks_its_pipeline_each_time_must_be_given_up_and_no_other()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        Sequence innocent = NewSequence("innocent", [4, 5]);
+        scheduler.Submit(NewSequence("poison", [1, 2, 3]));
+        scheduler.Submit(innocent);
+        var givenUp = new List<Sequence>();
+
+        for (int life = 0; life < 20 && innocent.GeneratedCount < 20; life++)
+        {
+            scheduler.Activate(1, 100);
+            var pipeline = new SimulatedPipeline(16, 100);
+            for (var step = new Step(); scheduler.TrySchedule(step); step = new Step())
+            {
+                if (scheduler.Find("poison") is { LastStep: >= 0 } poison && poison.LastStep == step.Number)
+                {
+                    givenUp.AddRange(scheduler.Lose());
+                    break;
+                }
+
+                scheduler.Complete(pipeline.Execute(step), this);
+            }
+        }
+
+        Assert.Equal("poison", Assert.Single(givenUp).Id);
+        Assert.Equal(["innocent:Length"], _finished);
+        Assert.Equal(0, scheduler.UsedBlockCount);
+    }
+
+    [Fact]
+    public void Sequences_that_make_progress_between_losses_must_never_be_given_up()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        Sequence sequence = NewSequence("long", [1, 2, 3]);
+        scheduler.Submit(sequence);
+
+        for (int life = 0; life < 10; life++)
+        {
+            scheduler.Activate(1, 100);
+            scheduler.Complete(new SimulatedPipeline(16, 100).Execute(Next(scheduler)), this);
+            Next(scheduler);
+            Assert.Empty(scheduler.Lose());
+        }
+
+        Assert.Equal(10, sequence.GeneratedCount);
+    }
+
+    [Fact]
     public void An_end_token_must_end_the_sequence_before_its_limit()
     {
         BatchScheduler scheduler = Active(stages: 1, rows: 100);

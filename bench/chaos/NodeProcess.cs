@@ -1,10 +1,11 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.RegularExpressions;
 
-namespace Llama3Cluster.Cluster.Tests;
+namespace Llama3Cluster.Chaos;
 
 /// <summary>One process of the program. What it prints is kept, and can be waited for.</summary>
 internal sealed class NodeProcess : IAsyncDisposable
@@ -99,9 +100,16 @@ internal sealed class NodeProcess : IAsyncDisposable
     /// <returns>Its exit code.</returns>
     public async Task<int> InterruptAsync()
     {
-        using (Process kill = Process.Start("kill", ["-INT", Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
-            await kill.WaitForExitAsync();
+        await SignalAsync("INT");
         return await ExitAsync();
+    }
+
+    /// <summary>Sends it a signal.</summary>
+    /// <param name="signal">Its name without SIG: <c>TERM</c>, <c>STOP</c>, <c>CONT</c>.</param>
+    public async Task SignalAsync(string signal)
+    {
+        using Process kill = Process.Start("kill", [$"-{signal}", Id.ToString(CultureInfo.InvariantCulture)]);
+        await kill.WaitForExitAsync();
     }
 
     /// <summary>Waits until it ends by itself.</summary>

@@ -84,6 +84,7 @@ public static class ClusterNode
         string[] roles = [.. Roles(options)];
         var own = ConfigurationFactory.ParseString($$"""
             {{Advertised(options.AdvertisedCluster)}}
+            akka.cluster.app-version = "{{VersionGuardActor.AppVersionOf(ProtocolVersion.Oldest, ProtocolVersion.Current)}}"
             akka.cluster.roles = [{{string.Join(", ", roles.Select(role => $"\"{role}\""))}}]
             """);
         return roles.Aggregate(own, (config, role) => config.WithFallback(Resource(role)))
@@ -126,6 +127,7 @@ public static class ClusterNode
         WarnOfExpiry(options, loggers.CreateLogger<TlsIdentity>());
         NodeContext node = await BindAsync(system, options, refused, loggers).ConfigureAwait(false);
         system.ActorOf(ModelActor.Props(node, StartWeightServer(system, node)), ModelActor.ActorName);
+        system.ActorOf(VersionGuardActor.Props(loggers), "version-guard");
         if (options.Devices.Count > 0)
             StartStages(system, node);
         if (options.Served is not null)

@@ -31,7 +31,7 @@ internal static class CommandLine
             return await result.InvokeAsync(new InvocationConfiguration
             {
                 EnableDefaultExceptionHandler = false,
-                ProcessTerminationTimeout = TimeSpan.FromSeconds(30), // a node leaves its cluster before it ends
+                ProcessTerminationTimeout = TimeSpan.FromSeconds(640), // answers end and a node leaves its cluster before it does
             }).ConfigureAwait(false);
         }
         catch (OperationCanceledException)

@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.Net;
+using Llama3Cluster.Actors.Generations;
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Http;
 using Llama3Cluster.Gateway.Local;
 using Llama3Cluster.Gateway.Tcp;
@@ -51,7 +53,12 @@ internal static class ServeCommand
             KvFormat = kv,
             Activations = result.GetValue(options.Activations) == "bf16" ? ActivationFormat.BF16 : ActivationFormat.F32,
         };
-        ClusterNodeOptions node = options.Node.Read(result, file) with { Served = served, Replicas = replicas };
+        ClusterNodeOptions node = options.Node.Read(result, file) with
+        {
+            Served = served,
+            Replicas = replicas,
+            Retention = RetentionLimits.Default with { Time = TimeSpan.FromSeconds(result.GetValue(options.Keep)) },
+        };
         using DeviceSet? set = stages == 0 ? null : options.Node.OpenDevices(result, options.Model, stages, onProcessor: 2, most: file.Config.LayerCount + 2);
         IReadOnlyList<StageDevice> devices = set?.Devices ?? [];
         await using WebApplication app = Build(options, result, node with { Devices = devices });
@@ -74,6 +81,7 @@ internal static class ServeCommand
         Logs.AddTo(builder.Logging);
         builder.WebHost.UseKestrelCore();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(http));
+        builder.Services.AddGatewayDrain(new DrainOptions(TimeSpan.FromSeconds(result.GetValue(options.Drain))));
         builder.Services.AddClusterNode(node);
         builder.Services.AddInferenceEndpoints(new EndpointOptions { ApiKeys = keys, CorsOrigins = result.GetValue(options.CorsOrigins)! });
         builder.Services.AddTcpEndpoint(new TcpEndpointOptions { EndPoint = tcp, ApiKeys = keys });

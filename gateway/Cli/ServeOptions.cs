@@ -38,12 +38,16 @@ internal sealed class ServeOptions
 
     public Option<string[]> CorsOrigins { get; } = Opt.Repeated("--cors", "Origin of web pages that may call the API, such as https://chat.example.org.", "ORIGIN");
 
+    public Option<int> Drain { get; } = Opt.Number("--drain", 10, 0, 600, "Seconds that answers may go on after Ctrl-C or SIGTERM; then their streams are closed, and clients can resume them at another gateway.");
+
+    public Option<int> Keep { get; } = Opt.Number("--keep", 120, 0, 86_400, "Seconds that a stream without a reader is kept for a client that comes back.");
+
     public Option<bool> Open { get; } = Opt.Flag("--open", "Let everybody in who reaches the endpoints, also beyond loopback.");
 
     public void AddTo(Command command)
     {
         Model.AddTo(command);
-        foreach (Option option in (Option[])[Http, Tcp, Stages, Name, Context, MaxRows, MaxSequences, MaxWaiting, KvTokens, Replicas, Activations, ApiKeys, CorsOrigins, Open])
+        foreach (Option option in (Option[])[Http, Tcp, Stages, Name, Context, MaxRows, MaxSequences, MaxWaiting, KvTokens, Replicas, Activations, ApiKeys, CorsOrigins, Open, Drain, Keep])
             command.Add(option);
         Node.AddTo(command);
     }

@@ -1,4 +1,5 @@
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Http.Endpoints;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Http.Security;
@@ -25,6 +26,7 @@ public static class InferenceEndpoints
         services.AddCors();
         services.AddSingleton(options);
         services.AddSingleton<CompletionRunner>();
+        services.AddGatewayDrain(DrainOptions.Default);
         services.AddSingleton(_ => new PrometheusExporter(GenerationMetrics.MeterPrefix, "Microsoft.AspNetCore.Hosting"));
         services.AddSingleton<IStartupFilter, EndpointMiddleware>();
         services.Configure<KestrelServerOptions>(kestrel =>

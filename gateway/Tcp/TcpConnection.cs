@@ -2,7 +2,9 @@ using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using System.Threading.Channels;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Security;
+using Llama3Cluster.Gateway.Tcp.Client;
 using Llama3Cluster.Gateway.Tcp.Protocol;
 
 namespace Llama3Cluster.Gateway.Tcp;
@@ -19,10 +21,13 @@ internal sealed class TcpConnection : IDisposable
     private readonly IInferenceService _service;
     private readonly ApiKeySet _keys;
     private readonly TcpEndpointOptions _options;
+    private readonly GatewayDrain _drain;
     private readonly ILogger _logger;
     private readonly Channel<ServerMessage> _outgoing;
     private readonly ConcurrentDictionary<uint, CancellationTokenSource> _requests = new();
     private readonly HashSet<Task> _serving = [];
+    private int _version = TcpProtocol.Oldest;
+    private string _owner = "";
 
     /// <summary>Cancelled when nothing can be sent any more.</summary>
     private readonly CancellationTokenSource _lost = new();
@@ -30,12 +35,14 @@ internal sealed class TcpConnection : IDisposable
     /// <summary>Cancelled when no request shall run any more.</summary>
     private readonly CancellationTokenSource _ending = new();
 
-    public TcpConnection(Stream stream, IInferenceService service, ApiKeySet keys, TcpEndpointOptions options, ILogger logger)
+    public TcpConnection(
+        Stream stream, IInferenceService service, ApiKeySet keys, TcpEndpointOptions options, GatewayDrain drain, ILogger logger)
     {
         _stream = stream;
         _service = service;
         _keys = keys;
         _options = options;
+        _drain = drain;
         _logger = logger;
         _outgoing = Channel.CreateBounded<ServerMessage>(
             new BoundedChannelOptions(options.SendQueueCapacity) { SingleReader = true });
@@ -66,12 +73,16 @@ internal sealed class TcpConnection : IDisposable
     /// <summary>Reads to the end; gives the reason to tell the client, or null when it is gone.</summary>
     private async Task<string?> ReadAllAsync(CancellationToken stopping)
     {
-        using var reading = CancellationTokenSource.CreateLinkedTokenSource(stopping, _lost.Token);
+        using var reading = CancellationTokenSource.CreateLinkedTokenSource(stopping, _drain.Closing, _lost.Token);
         var frames = new FrameReader(PipeReader.Create(_stream, new StreamPipeReaderOptions(leaveOpen: true)));
         try
         {
             if (!await GreetAsync(frames, reading.Token))
                 return null;
+            // A client that can go on elsewhere does so at once.
+            using CancellationTokenRegistration handingOver = _version >= TcpProtocol.Resumption
+                ? _drain.HandingOver.Register(reading.Cancel)
+                : default;
             while (await frames.ReadAsync(ClientMessageCodec.Read, _options.MaxFrameBytes, reading.Token) is { } message)
                 await HandleAsync(message);
             await _lost.CancelAsync();
@@ -82,7 +93,7 @@ internal sealed class TcpConnection : IDisposable
             _logger.LogInformation("A TCP client broke the protocol: {Reason}", error.Message);
             return error.Message;
         }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (!_lost.IsCancellationRequested)
         {
             return "The gateway stops.";
         }
@@ -112,13 +123,12 @@ internal sealed class TcpConnection : IDisposable
             case null:
                 await _lost.CancelAsync();
                 return false;
-            case ClientMessage.Hello hello when hello.Version != TcpProtocol.Version:
-                throw new TcpProtocolException(
-                    $"This gateway speaks version {TcpProtocol.Version}, but the client {hello.Version}.");
             case ClientMessage.Hello hello when !_keys.IsEmpty && (hello.ApiKey is null || !_keys.Contains(hello.ApiKey)):
                 throw new TcpProtocolException(hello.ApiKey is null ? "An API key is needed." : "The API key is not known here.");
-            case ClientMessage.Hello:
-                await SendAsync(new ServerMessage.Welcome(TcpProtocol.Version));
+            case ClientMessage.Hello hello:
+                _version = TcpProtocol.Agree(hello.Oldest, hello.Newest);
+                _owner = _keys.OwnerOf(hello.ApiKey);
+                await SendAsync(new ServerMessage.Welcome(_version));
                 return true;
             default:
                 throw new TcpProtocolException("The first message is not a Hello.");
@@ -130,8 +140,13 @@ internal sealed class TcpConnection : IDisposable
         switch (message)
         {
             case ClientMessage.Generate generate:
-                await StartAsync(generate);
+                await StartAsync(generate.Request, generate);
                 break;
+            case ClientMessage.Attach attach when _version >= TcpProtocol.Resumption:
+                await StartAsync(attach.Request, attach);
+                break;
+            case ClientMessage.Attach:
+                throw new TcpProtocolException($"Attach came, which version {_version} does not have.");
             case ClientMessage.Cancel cancel:
                 await CancelAsync(cancel.Request);
                 break;
@@ -150,20 +165,26 @@ internal sealed class TcpConnection : IDisposable
         return new(request, model.Name, model.ContextLength, model.Tokenizer.VocabularySize, chat, model.Fingerprint);
     }
 
-    private async Task StartAsync(ClientMessage.Generate message)
+    private async Task StartAsync(uint request, ClientMessage message)
     {
-        if (_requests.ContainsKey(message.Request))
-            throw new TcpProtocolException($"Request {message.Request} is still running.");
+        if (_requests.ContainsKey(request))
+            throw new TcpProtocolException($"Request {request} is still running.");
         if (_requests.Count >= _options.MaxRequestsPerConnection)
         {
             string reason = $"A connection has at most {_options.MaxRequestsPerConnection} requests running.";
-            await SendAsync(new ServerMessage.Failed(message.Request, FailureCode.QueueFull, reason, 1));
+            await SendAsync(new ServerMessage.Failed(request, FailureCode.QueueFull, reason, 1));
+            return;
+        }
+
+        if (_drain.TryEnter() is not { } running)
+        {
+            await SendAsync(new ServerMessage.Failed(request, FailureCode.Unavailable, "This gateway is stopping; connect to another one.", 1));
             return;
         }
 
         var cancellation = CancellationTokenSource.CreateLinkedTokenSource(_ending.Token);
-        _requests[message.Request] = cancellation;
-        Task serving = ServeAsync(message, cancellation);
+        _requests[request] = cancellation;
+        Task serving = ServeAsync(request, message, cancellation, running);
         lock (_serving)
             _serving.Add(serving);
         _ = serving.ContinueWith(Forget, TaskScheduler.Default);
@@ -183,14 +204,20 @@ internal sealed class TcpConnection : IDisposable
         }
     }
 
-    private async Task ServeAsync(ClientMessage.Generate message, CancellationTokenSource cancellation)
+    private async Task ServeAsync(uint request, ClientMessage message, CancellationTokenSource cancellation, IDisposable running)
     {
+        using (running)
         using (cancellation)
         {
-            ServerMessage end = await TcpRequest.ServeAsync(_service, message, SendAsync, _logger, cancellation.Token);
+            bool resumable = _version >= TcpProtocol.Resumption;
+            var serving = new TcpRequest(_service, request, _owner, resumable, SendAsync, _logger);
+            ServerMessage end = await serving.ServeAsync(message, cancellation.Token);
             // Before the client hears of the end: it may use the number again at once.
-            _requests.TryRemove(message.Request, out _);
-            await SendIfTakenAsync(end);
+            _requests.TryRemove(request, out _);
+            // When the gateway ends the connection, the answer has not ended: the client goes on with it elsewhere.
+            bool goesOn = resumable && _ending.IsCancellationRequested && end is ServerMessage.Finished { Reason: EndReason.Cancelled };
+            if (!goesOn)
+                await SendIfTakenAsync(end);
         }
     }
 

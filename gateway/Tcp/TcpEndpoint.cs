@@ -3,6 +3,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Security;
 
 namespace Llama3Cluster.Gateway.Tcp;
@@ -15,6 +16,7 @@ public sealed class TcpEndpoint : BackgroundService
 
     private readonly IInferenceService _service;
     private readonly TcpEndpointOptions _options;
+    private readonly GatewayDrain _drain;
     private readonly ILogger<TcpEndpoint> _logger;
     private readonly ApiKeySet _keys;
     private readonly Socket _listener;
@@ -22,11 +24,12 @@ public sealed class TcpEndpoint : BackgroundService
 
     /// <summary>Creates the endpoint; it listens once it is started.</summary>
     /// <exception cref="ArgumentException">A setting cannot be used; the message names it.</exception>
-    public TcpEndpoint(IInferenceService service, TcpEndpointOptions options, ILogger<TcpEndpoint> logger)
+    public TcpEndpoint(IInferenceService service, TcpEndpointOptions options, GatewayDrain drain, ILogger<TcpEndpoint> logger)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         _service = service;
+        _drain = drain;
         _options = options;
         _logger = logger;
         _keys = new ApiKeySet(options.ApiKeys);
@@ -68,18 +71,19 @@ public sealed class TcpEndpoint : BackgroundService
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         var serving = new HashSet<Task>();
+        using var accepting = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, _drain.Draining);
         try
         {
             while (true)
             {
-                Socket client = await AcceptAsync(stoppingToken);
+                Socket client = await AcceptAsync(accepting.Token);
                 Task connection = ServeAsync(client, stoppingToken);
                 lock (serving)
                     serving.Add(connection);
                 _ = connection.ContinueWith(Forget, TaskScheduler.Default);
             }
         }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (accepting.IsCancellationRequested)
         {
             _listener.Close();
         }
@@ -163,7 +167,7 @@ public sealed class TcpEndpoint : BackgroundService
     {
         if (_options.ServerCertificate is null)
         {
-            using var connection = new TcpConnection(plain, _service, _keys, _options, _logger);
+            using var connection = new TcpConnection(plain, _service, _keys, _options, _drain, _logger);
             await connection.RunAsync(stoppingToken);
             return;
         }
@@ -176,7 +180,7 @@ public sealed class TcpEndpoint : BackgroundService
                 new SslServerAuthenticationOptions { ServerCertificate = _options.ServerCertificate }, timeout.Token);
         }
 
-        using var encrypted = new TcpConnection(tls, _service, _keys, _options, _logger);
+        using var encrypted = new TcpConnection(tls, _service, _keys, _options, _drain, _logger);
         await encrypted.RunAsync(stoppingToken);
     }
 }

@@ -1,3 +1,5 @@
+using Llama3Cluster.Gateway.Draining;
+
 namespace Llama3Cluster.Gateway.Tcp;
 
 /// <summary>Registers the TCP endpoint.</summary>
@@ -12,6 +14,7 @@ public static class TcpEndpointServices
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         services.AddSingleton(options);
+        services.AddGatewayDrain(DrainOptions.Default);
         services.AddSingleton<TcpEndpoint>();
         services.AddHostedService(provider => provider.GetRequiredService<TcpEndpoint>());
         return services;

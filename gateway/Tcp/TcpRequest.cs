@@ -1,4 +1,5 @@
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Security;
 using Llama3Cluster.Gateway.Tcp.Client;
 using Llama3Cluster.Gateway.Tcp.Protocol;
 using Llama3Cluster.Gateway.Text;
@@ -6,42 +7,29 @@ using Llama3Cluster.Gateway.Text;
 namespace Llama3Cluster.Gateway.Tcp;
 
 /// <summary>Serves one request of a TCP connection.</summary>
-internal static class TcpRequest
+/// <param name="service">The cluster.</param>
+/// <param name="number">The request's number on the connection.</param>
+/// <param name="owner">Whom it belongs to.</param>
+/// <param name="resumable">Whether the answer outlives the connection.</param>
+/// <param name="send">Sends a message to the client.</param>
+/// <param name="logger">Where errors of the gateway go.</param>
+internal sealed class TcpRequest(
+    IInferenceService service, uint number, string owner, bool resumable, Func<ServerMessage, Task> send, ILogger logger)
 {
+    private int _promptTokens;
+    private int _generatedTokens;
+
     /// <summary>Runs the generation and sends what it yields; gives its last message. Does not throw.</summary>
-    public static async Task<ServerMessage> ServeAsync(
-        IInferenceService service,
-        ClientMessage.Generate message,
-        Func<ServerMessage, Task> send,
-        ILogger logger,
-        CancellationToken cancellationToken)
+    public async Task<ServerMessage> ServeAsync(ClientMessage message, CancellationToken cancellationToken)
     {
-        uint number = message.Request;
-        int promptTokens = 0;
-        int generatedTokens = 0;
         try
         {
-            if (ProblemOf(message, service.Model.Tokenizer.VocabularySize) is { } problem)
-                return new ServerMessage.Failed(number, FailureCode.InvalidRequest, problem, null);
-
-            await using TextGeneration generation =
-                await TextGeneration.StartAsync(service, RequestOf(message), message.StopStrings, cancellationToken);
-            promptTokens = generation.PromptTokens;
-            await send(new ServerMessage.Started(number, promptTokens));
-            await foreach (TextEvent item in generation.ReadAsync(cancellationToken))
+            return message switch
             {
-                if (item is TextEvent.Finished finished)
-                {
-                    return new ServerMessage.Finished(
-                        number, ReasonOf(finished), finished.Text, promptTokens, finished.GeneratedTokens, finished.CachedTokens);
-                }
-
-                generatedTokens++;
-                await send(MessageOf(number, (TextEvent.Token)item, message.Sampling.TopLogProbs is not null));
-                cancellationToken.ThrowIfCancellationRequested();
-            }
-
-            throw new InvalidOperationException("A generation ended without an end.");
+                ClientMessage.Generate generate => await GenerateAsync(generate, cancellationToken),
+                ClientMessage.Attach attach => await AttachAsync(attach, cancellationToken),
+                _ => throw new ArgumentOutOfRangeException(nameof(message), message, "not a request"),
+            };
         }
         catch (GenerationFailedException error)
         {
@@ -49,7 +37,7 @@ internal static class TcpRequest
         }
         catch (OperationCanceledException)
         {
-            return new ServerMessage.Finished(number, EndReason.Cancelled, "", promptTokens, generatedTokens, null);
+            return new ServerMessage.Finished(number, EndReason.Cancelled, "", _promptTokens, _generatedTokens, null);
         }
         catch (Exception error)
         {
@@ -59,13 +47,64 @@ internal static class TcpRequest
         }
     }
 
-    private static GenerationRequest RequestOf(ClientMessage.Generate message) => new()
+    private async Task<ServerMessage> GenerateAsync(ClientMessage.Generate message, CancellationToken cancellationToken)
     {
-        Id = $"tcp-{Guid.NewGuid():N}",
+        if (ProblemOf(message, service.Model.Tokenizer.VocabularySize) is { } problem)
+            return new ServerMessage.Failed(number, FailureCode.InvalidRequest, problem, null);
+        await using TextGeneration generation =
+            await TextGeneration.StartAsync(service, RequestOf(message), message.StopStrings, cancellationToken);
+        return await TellAsync(generation, message.Sampling.TopLogProbs is not null, -1, cancellationToken);
+    }
+
+    private async Task<ServerMessage> AttachAsync(ClientMessage.Attach message, CancellationToken cancellationToken)
+    {
+        var unknown = new ServerMessage.Failed(number, FailureCode.NotFound, $"There is no answer '{message.Id}', or not any more.", null);
+        if (!GenerationIds.IsWellFormed(message.Id))
+            return unknown with { Reason = "There is no such answer." };
+        await using TextGeneration generation = await TextGeneration.ResumeAsync(service, message.Id, owner, cancellationToken);
+        if (generation.Presentation!.Kind != Presentation.Tcp)
+            return unknown;
+        return await TellAsync(generation, generation.Presentation.TopLogProbs is not null, message.LastIndex, cancellationToken);
+    }
+
+    private async Task<ServerMessage> TellAsync(
+        TextGeneration generation, bool logProbs, int lastIndex, CancellationToken cancellationToken)
+    {
+        _promptTokens = generation.PromptTokens;
+        await send(new ServerMessage.Started(number, _promptTokens, resumable ? generation.Id : null));
+        await foreach (TextEvent item in generation.ReadAsync(cancellationToken))
+        {
+            if (item is TextEvent.Finished finished)
+            {
+                return new ServerMessage.Finished(
+                    number, ReasonOf(finished), finished.Text, _promptTokens, finished.GeneratedTokens, finished.CachedTokens);
+            }
+
+            var token = (TextEvent.Token)item;
+            _generatedTokens++;
+            if (token.Generated.Index > lastIndex)
+                await send(MessageOf(number, token, logProbs));
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        throw new InvalidOperationException("A generation ended without an end.");
+    }
+
+    private GenerationRequest RequestOf(ClientMessage.Generate message) => new()
+    {
+        Id = GenerationIds.New("tcp"),
         Prompt = message.Prompt,
         Sampling = message.Sampling,
         MaxTokens = message.MaxTokens,
         IgnoreEnd = message.IgnoreEnd,
+        Owner = owner,
+        Resumable = resumable,
+        Presentation = new Presentation
+        {
+            Kind = Presentation.Tcp,
+            StopStrings = message.StopStrings,
+            TopLogProbs = message.Sampling.TopLogProbs,
+        }.Write(),
     };
 
     private static string? ProblemOf(ClientMessage.Generate message, int vocabularySize)

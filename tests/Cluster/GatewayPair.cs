@@ -68,6 +68,15 @@ internal sealed class GatewayPair : IAsyncDisposable
         }
     }
 
+    /// <summary>Asks a gateway to end, as Ctrl-C does, and waits for it.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> InterruptAsync(int gateway)
+    {
+        int code = await this[gateway].InterruptAsync();
+        await KillAsync(gateway);
+        return code;
+    }
+
     /// <summary>Ends a gateway at once, as kill -9 does.</summary>
     public async Task KillAsync(int gateway)
     {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Http.Requests;
 using Llama3Cluster.Gateway.Http.Responses;
@@ -71,14 +72,16 @@ internal static class ServiceEndpoints
             new DetokenizeResponse(Detokenizer.Decode(service.Model.Tokenizer, tokens)), ApiJson.Web.DetokenizeResponse);
     }
 
-    private static async Task<IResult> ReadyAsync(HttpContext context, IInferenceService service)
+    private static async Task<IResult> ReadyAsync(HttpContext context, IInferenceService service, GatewayDrain drain)
     {
+        if (drain.Draining.IsCancellationRequested)
+            return NotReady("The gateway is stopping.");
         ClusterSnapshot snapshot = await service.GetSnapshotAsync(context.RequestAborted);
         return snapshot.Ready
             ? Results.Json(new HealthResponse("ready"), ApiJson.Web.HealthResponse)
-            : Results.Json(
-                new HealthResponse("not_ready", Readiness.ReasonOf(snapshot)),
-                ApiJson.Web.HealthResponse,
-                statusCode: StatusCodes.Status503ServiceUnavailable);
+            : NotReady(Readiness.ReasonOf(snapshot));
     }
+
+    private static IResult NotReady(string reason) => Results.Json(
+        new HealthResponse("not_ready", reason), ApiJson.Web.HealthResponse, statusCode: StatusCodes.Status503ServiceUnavailable);
 }

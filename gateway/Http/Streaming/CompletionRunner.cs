@@ -1,4 +1,5 @@
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Http.Errors;
 using Llama3Cluster.Gateway.Http.Requests;
 using Llama3Cluster.Gateway.Http.Responses;
@@ -8,7 +9,8 @@ using Llama3Cluster.Gateway.Text;
 namespace Llama3Cluster.Gateway.Http.Streaming;
 
 /// <summary>Runs a completion job and answers with one response or a stream.</summary>
-internal sealed class CompletionRunner(IInferenceService service, EndpointOptions options, ILogger<CompletionRunner> logger)
+internal sealed class CompletionRunner(
+    IInferenceService service, EndpointOptions options, GatewayDrain drain, ILogger<CompletionRunner> logger)
 {
     /// <summary>Runs a job.</summary>
     /// <param name="context">The request.</param>
@@ -32,18 +34,23 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
         CompletionFormat format = FormatOf(id, presentation, echoes);
         IEnumerable<GenerationRequest> requests = job.Requests(
             id, ApiKeyMiddleware.OwnerOf(context), choice => presentation with { Echo = echoes?[choice] });
+        using IDisposable running = drain.TryEnter() ?? throw Stopping();
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, drain.Closing);
         try
         {
-            await using ChoiceStream choices =
-                await ChoiceStream.StartAsync(service, requests, job.StopStrings, context.RequestAborted);
+            await using ChoiceStream choices = await ChoiceStream.StartAsync(service, requests, job.StopStrings, ending.Token);
             if (job.Stream)
-                await StreamAsync(context, presentation, format, choices, StreamPosition.Start(id, job.Choices));
+                await StreamAsync(context, presentation, format, choices, StreamPosition.Start(id, job.Choices), ending.Token);
             else
                 await (await CollectAsync(job, format, choices)).ExecuteAsync(context);
         }
         catch (GenerationFailedException error)
         {
             throw ApiException.Of(error.Failure, job.PromptParameter);
+        }
+        catch (OperationCanceledException) when (drain.Closing.IsCancellationRequested && !context.Response.HasStarted)
+        {
+            throw Stopping();
         }
     }
 
@@ -54,10 +61,12 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
     public async Task ResumeAsync(HttpContext context, string id, StreamPosition? position)
     {
         context.Response.Headers["x-request-id"] = id;
+        using IDisposable running = drain.TryEnter() ?? throw Stopping();
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, drain.Closing);
         try
         {
             await using ChoiceStream choices =
-                await ChoiceStream.ResumeAsync(service, id, ApiKeyMiddleware.OwnerOf(context), context.RequestAborted);
+                await ChoiceStream.ResumeAsync(service, id, ApiKeyMiddleware.OwnerOf(context), ending.Token);
             Presentation presentation = choices.Presentation!;
             if (presentation.Kind is not (Presentation.Chat or Presentation.Text))
                 throw new ApiException(StatusCodes.Status404NotFound, $"'{id}' was not asked for over HTTP.", null, "generation_not_found");
@@ -68,13 +77,24 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
             }
 
             CompletionFormat format = FormatOf(id, presentation, choices.Echoes);
-            await StreamAsync(context, presentation, format, choices, position ?? StreamPosition.Start(id, presentation.Choices));
+            position ??= StreamPosition.Start(id, presentation.Choices);
+            await StreamAsync(context, presentation, format, choices, position, ending.Token);
         }
         catch (GenerationFailedException error)
         {
             throw ApiException.Of(error.Failure, "id");
         }
+        catch (OperationCanceledException) when (drain.Closing.IsCancellationRequested && !context.Response.HasStarted)
+        {
+            throw Stopping();
+        }
     }
+
+    private static ApiException Stopping() => new(
+        StatusCodes.Status503ServiceUnavailable, "This gateway is stopping. Send the request to another one.", null, "stopping")
+    {
+        RetryAfterSeconds = 1,
+    };
 
     private CompletionFormat FormatOf(string id, Presentation presentation, IReadOnlyList<string>? echoes) =>
         presentation.Kind == Presentation.Chat
@@ -101,7 +121,12 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
     }
 
     private async Task StreamAsync(
-        HttpContext context, Presentation presentation, CompletionFormat format, ChoiceStream choices, StreamPosition position)
+        HttpContext context,
+        Presentation presentation,
+        CompletionFormat format,
+        ChoiceStream choices,
+        StreamPosition position,
+        CancellationToken ending)
     {
         HttpResponse response = context.Response;
         response.ContentType = "text/event-stream; charset=utf-8";
@@ -111,7 +136,7 @@ internal sealed class CompletionRunner(IInferenceService service, EndpointOption
         using var stream = new EventStreamWriter(response.BodyWriter, position);
         try
         {
-            await WriteChoicesAsync(stream, presentation, format, choices, position, context.RequestAborted);
+            await WriteChoicesAsync(stream, presentation, format, choices, position, ending);
             stream.WriteDone();
         }
         catch (GenerationFailedException error)

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Llama3Cluster.Gateway.Tcp.Protocol;
 
 namespace Llama3Cluster.Gateway.Tcp.Client;
 
@@ -6,19 +7,24 @@ namespace Llama3Cluster.Gateway.Tcp.Client;
 public sealed class Generation : IAsyncEnumerable<GenerationUpdate>, IAsyncDisposable
 {
     private readonly Llama3ClusterClient _client;
-    private readonly uint _request;
+    private readonly ClientMessage.Generate _message;
     private readonly TaskCompletionSource<int> _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Not bounded, so that one slow reader does not hold the other answers; an answer's length bounds it.</summary>
     private readonly Channel<GenerationUpdate> _updates = Channel.CreateUnbounded<GenerationUpdate>();
 
+    private ClientConnection? _sentOn;
     private GenerationResult? _result;
+    private int _lastIndex = -1;
 
-    internal Generation(Llama3ClusterClient client, uint request)
+    internal Generation(Llama3ClusterClient client, ClientMessage.Generate message)
     {
         _client = client;
-        _request = request;
+        _message = message;
     }
+
+    /// <summary>Its name in the cluster; null at a gateway that cannot go on with answers of others.</summary>
+    public string? Id { get; private set; }
 
     /// <summary>Tokens of the prompt.</summary>
     public int PromptTokens => _started.Task.Result;
@@ -36,18 +42,38 @@ public sealed class Generation : IAsyncEnumerable<GenerationUpdate>, IAsyncDispo
     /// <summary>
     /// Cancels the answer. What came of it can still be read; it then ends with <see cref="EndReason.Cancelled"/>.
     /// </summary>
-    public Task CancelAsync() => _client.CancelAsync(_request);
+    public Task CancelAsync() => _client.CancelAsync(_message.Request);
 
     /// <summary>Gives the answer up: cancels it if it still runs, and ends the enumeration.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _client.ForgetAsync(_request);
+        await _client.ForgetAsync(_message.Request);
         _updates.Writer.TryComplete();
     }
 
-    internal void OnStarted(int promptTokens) => _started.TrySetResult(promptTokens);
+    /// <summary>What asks a gateway for the answer: all of it, or what is not here yet.</summary>
+    internal ClientMessage Request() => Id is null ? _message : new ClientMessage.Attach(_message.Request, Id, _lastIndex);
 
-    internal void OnUpdate(GenerationUpdate update) => _updates.Writer.TryWrite(update);
+    /// <summary>Whether it has not been asked for on this connection; from now on it has.</summary>
+    internal bool TryClaim(ClientConnection connection) => Interlocked.Exchange(ref _sentOn, connection) != connection;
+
+    internal void OnStarted(int promptTokens, string? id)
+    {
+        Id ??= id;
+        _started.TrySetResult(promptTokens);
+    }
+
+    internal void OnUpdate(GenerationUpdate update)
+    {
+        if (update.Token is { } token)
+        {
+            if (token.Index <= _lastIndex)
+                return;
+            _lastIndex = token.Index;
+        }
+
+        _updates.Writer.TryWrite(update);
+    }
 
     internal void OnFinished(string rest, GenerationResult result)
     {
@@ -58,6 +84,9 @@ public sealed class Generation : IAsyncEnumerable<GenerationUpdate>, IAsyncDispo
         _started.TrySetResult(result.PromptTokens);
         _updates.Writer.TryComplete();
     }
+
+    internal void OnCancelled() => OnFinished(
+        "", new GenerationResult(EndReason.Cancelled, _started.Task.IsCompletedSuccessfully ? PromptTokens : 0, _lastIndex + 1, null));
 
     internal void OnFailed(Exception error)
     {

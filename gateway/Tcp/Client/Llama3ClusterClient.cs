@@ -1,8 +1,9 @@
 using System.Collections.Concurrent;
-using System.IO.Pipelines;
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using System.Security.Authentication;
 using Llama3Cluster.Gateway.Tcp.Protocol;
 
 namespace Llama3Cluster.Gateway.Tcp.Client;
@@ -15,68 +16,79 @@ public sealed record ClientOptions
 
     /// <summary>How to check the gateway's certificate; null connects without TLS.</summary>
     public SslClientAuthenticationOptions? Tls { get; init; }
+
+    /// <summary>
+    /// How long to try to reach a gateway again when the connection is lost. Answers that run go on where they were; zero ends
+    /// them with an <see cref="IOException"/>.
+    /// </summary>
+    public TimeSpan ReconnectFor { get; init; } = TimeSpan.FromSeconds(60);
 }
 
 /// <summary>
-/// A client of a gateway's TCP endpoint. Safe to use from several threads; generations share the connection. What is not read
-/// yet of an answer is kept in memory, at most one answer's tokens for each generation.
+/// A client of the gateways' TCP endpoints. Safe to use from several threads; generations share the connection. When it is lost,
+/// perhaps with its gateway, the client connects to the next gateway and goes on with the answers that run: what reads them sees
+/// a pause. What is not read yet of an answer is kept in memory, at most one answer's tokens for each generation.
 /// </summary>
 public sealed class Llama3ClusterClient : IAsyncDisposable
 {
-    private const int MaxFrameBytes = 16 * 1024 * 1024;
+    private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
 
-    private readonly Stream _stream;
+    private readonly IReadOnlyList<DnsEndPoint> _gateways;
+    private readonly ClientOptions _options;
     private readonly ConcurrentDictionary<uint, Generation> _generations = new();
     private readonly ConcurrentDictionary<uint, TaskCompletionSource<ModelDescription>> _models = new();
-    private readonly SemaphoreSlim _sending = new(1);
-    private readonly FrameWriter _frames = new();
     private readonly CancellationTokenSource _closing = new();
-    private readonly FrameReader _reader;
-    private Task _receiving = Task.CompletedTask;
-    private volatile Exception? _end;
+    private readonly Lock _lock = new();
+    private TaskCompletionSource<ClientConnection> _connection = NewConnectionSource();
+    private Task _running = Task.CompletedTask;
+    private int _gateway;
     private uint _lastRequest;
 
-    private Llama3ClusterClient(Stream stream)
+    private Llama3ClusterClient(IReadOnlyList<DnsEndPoint> gateways, ClientOptions options)
     {
-        _stream = stream;
-        _reader = new FrameReader(PipeReader.Create(stream));
+        _gateways = gateways;
+        _options = options;
     }
+
+    /// <summary>How often the client has connected again.</summary>
+    public int Reconnections { get; private set; }
 
     /// <summary>Connects to a gateway.</summary>
     /// <exception cref="TcpProtocolException">
     /// The gateway refused the client: another version, or an API key that it does not know.
     /// </exception>
-    public static async Task<Llama3ClusterClient> ConnectAsync(
-        string host, int port, ClientOptions? options = null, CancellationToken cancellationToken = default)
-    {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        Stream? stream = null;
-        try
-        {
-            await socket.ConnectAsync(host, port, cancellationToken);
-            stream = new NetworkStream(socket, ownsSocket: true);
-            if (options?.Tls is { } tls)
-            {
-                var encrypted = new SslStream(stream);
-                stream = encrypted;
-                await encrypted.AuthenticateAsClientAsync(tls, cancellationToken);
-            }
+    public static Task<Llama3ClusterClient> ConnectAsync(
+        string host, int port, ClientOptions? options = null, CancellationToken cancellationToken = default) =>
+        ConnectAsync([new DnsEndPoint(host, port)], options, cancellationToken);
 
-            var client = new Llama3ClusterClient(stream);
-            await client.GreetAsync(options?.ApiKey, cancellationToken);
-            client._receiving = client.ReceiveAllAsync();
-            return client;
-        }
-        catch
+    /// <summary>Connects to the first of a cluster's gateways that answers; later, when it is lost, to the next one.</summary>
+    /// <exception cref="TcpProtocolException">The last one refused the client.</exception>
+    public static async Task<Llama3ClusterClient> ConnectAsync(
+        IReadOnlyList<DnsEndPoint> gateways, ClientOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(gateways);
+        if (gateways.Count == 0)
+            throw new ArgumentException("Name at least one gateway.", nameof(gateways));
+        var client = new Llama3ClusterClient(gateways, options ?? new ClientOptions());
+        for (int attempt = 1; ; attempt++)
         {
-            if (stream is not null)
-                await stream.DisposeAsync();
-            socket.Dispose();
-            throw;
+            try
+            {
+                ClientConnection connection = await client.OpenNextAsync(cancellationToken);
+                client._connection.SetResult(connection);
+                client._running = client.RunAsync(connection);
+                return client;
+            }
+            catch (Exception error) when (IsLoss(error) && attempt < gateways.Count)
+            {
+                // The next one may answer.
+            }
         }
     }
 
     /// <summary>Asks for the model that is served.</summary>
+    /// <exception cref="IOException">No gateway answered.</exception>
     public async Task<ModelDescription> GetModelAsync(CancellationToken cancellationToken = default)
     {
         uint request = Interlocked.Increment(ref _lastRequest);
@@ -95,19 +107,18 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
 
     /// <summary>Starts an answer; it is in a pipeline's queue when this returns.</summary>
     /// <exception cref="GenerationException">The cluster refused it.</exception>
-    /// <exception cref="IOException">The connection ended.</exception>
+    /// <exception cref="IOException">No gateway answered.</exception>
     public async Task<Generation> StartAsync(GenerationOptions options, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         uint request = Interlocked.Increment(ref _lastRequest);
-        var generation = new Generation(this, request);
+        var message = new ClientMessage.Generate(
+            request, options.Prompt, options.Sampling, options.MaxTokens, options.IgnoreEnd, options.StopStrings);
+        var generation = new Generation(this, message);
         _generations[request] = generation;
         try
         {
-            await SendAsync(
-                new ClientMessage.Generate(
-                    request, options.Prompt, options.Sampling, options.MaxTokens, options.IgnoreEnd, options.StopStrings),
-                cancellationToken);
+            await SendAsync(message, cancellationToken, generation);
             await generation.Started.WaitAsync(cancellationToken);
             return generation;
         }
@@ -120,7 +131,7 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
 
     /// <summary>Generates an answer and yields it as it comes. Ending the enumeration early cancels it.</summary>
     /// <exception cref="GenerationException">The cluster refused it, or it broke off.</exception>
-    /// <exception cref="IOException">The connection ended.</exception>
+    /// <exception cref="IOException">No gateway answered.</exception>
     public async IAsyncEnumerable<GenerationUpdate> GenerateAsync(
         GenerationOptions options, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
@@ -133,9 +144,8 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync();
-        await _receiving;
+        await _running;
         _closing.Dispose();
-        _sending.Dispose();
     }
 
     /// <summary>Forgets a generation, and cancels it if it still runs.</summary>
@@ -144,66 +154,115 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
     /// <summary>Asks the gateway to end a generation.</summary>
     internal async Task CancelAsync(uint request)
     {
+        Task<ClientConnection> connection = Connection();
+        if (!connection.IsCompletedSuccessfully)
+        {
+            // Between two gateways: nobody computes it, and nobody will ask for it.
+            if (_generations.TryRemove(request, out Generation? generation))
+                generation.OnCancelled();
+            return;
+        }
+
         try
         {
-            await SendAsync(new ClientMessage.Cancel(request), _closing.Token);
+            await connection.Result.SendAsync(new ClientMessage.Cancel(request), CancellationToken.None);
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception error) when (IsLoss(error))
         {
             // The end of the connection cancels it too.
         }
     }
 
-    private async Task GreetAsync(string? apiKey, CancellationToken cancellationToken)
+    private static TaskCompletionSource<ClientConnection> NewConnectionSource() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private static bool IsLoss(Exception error) =>
+        error is IOException or SocketException or TcpProtocolException or AuthenticationException or ObjectDisposedException or TimeoutException;
+
+    private Task<ClientConnection> Connection()
     {
-        await SendAsync(new ClientMessage.Hello(TcpProtocol.Version, apiKey), cancellationToken);
-        ServerMessage? answer = await _reader.ReadAsync(ServerMessageCodec.Read, TcpProtocol.MaxHelloBytes, cancellationToken);
-        switch (answer)
+        lock (_lock)
+            return _connection.Task;
+    }
+
+    // A message that was not sent because the connection was lost is sent again with everything else on the next one.
+    private async Task SendAsync(ClientMessage message, CancellationToken cancellationToken, Generation? generation = null)
+    {
+        ClientConnection connection = await Connection().WaitAsync(cancellationToken);
+        if (generation?.TryClaim(connection) == false)
+            return; // it was sent when the connection was made
+        try
         {
-            case ServerMessage.Welcome:
-                break;
-            case ServerMessage.Goodbye goodbye:
-                throw new TcpProtocolException(goodbye.Reason);
-            case null:
-                throw new IOException("The gateway closed the connection: it may have as many as it takes.");
-            default:
-                throw new TcpProtocolException("The gateway's first message is not a Welcome.");
+            await connection.SendAsync(message, cancellationToken);
+        }
+        catch (IOException)
+        {
+            // Whoever waits for the answer hears of the next connection, or that there is none.
         }
     }
 
-    private async Task SendAsync(ClientMessage message, CancellationToken cancellationToken)
+    private async Task<ClientConnection> OpenNextAsync(CancellationToken cancellationToken)
     {
-        await _sending.WaitAsync(cancellationToken);
+        DnsEndPoint gateway = _gateways[_gateway++ % _gateways.Count];
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(ConnectTimeout);
         try
         {
-            // The request is registered already, so either the receiver tells it of the end or it is seen here.
-            if (_end is { } end)
-                throw new IOException("The connection has ended.", end);
-            _frames.Clear();
-            _frames.Add(message, ClientMessageCodec.Write);
-            // A frame cut off by a cancellation would garble every other one.
-            await _stream.WriteAsync(_frames.Written, _closing.Token);
+            return await ClientConnection.OpenAsync(gateway, _options, timeout.Token);
         }
-        finally
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            _sending.Release();
+            throw new TimeoutException($"{gateway.Host}:{gateway.Port} did not answer within {ConnectTimeout.TotalSeconds:0} s.");
         }
     }
 
-    private async Task ReceiveAllAsync()
+    private async Task RunAsync(ClientConnection connection)
     {
-        try
+        while (true)
         {
-            while (await _reader.ReadAsync(ServerMessageCodec.Read, MaxFrameBytes, _closing.Token) is { } message)
-                Handle(message);
-            End(new IOException("The gateway closed the connection."));
+            Exception loss = await connection.ReceiveAllAsync(Handle, _closing.Token);
+            await connection.DisposeAsync();
+            lock (_lock)
+                _connection = NewConnectionSource();
+            if (_closing.IsCancellationRequested || connection.Version < TcpProtocol.Resumption
+                || await ReconnectAsync(loss) is not { } next)
+            {
+                End(loss);
+                return;
+            }
+
+            connection = next;
         }
-        catch (Exception error) when (error is IOException or OperationCanceledException or TcpProtocolException)
+    }
+
+    private async Task<ClientConnection?> ReconnectAsync(Exception loss)
+    {
+        for (long start = Environment.TickCount64; Environment.TickCount64 - start < _options.ReconnectFor.TotalMilliseconds;)
         {
-            End(error);
+            try
+            {
+                ClientConnection connection = await OpenNextAsync(_closing.Token);
+                if (connection.Version < TcpProtocol.Resumption)
+                    throw new TcpProtocolException("the gateway cannot go on with answers of others", loss);
+                foreach (Generation generation in _generations.Values.Where(generation => generation.TryClaim(connection)))
+                    await connection.SendAsync(generation.Request(), _closing.Token);
+                foreach (uint request in _models.Keys)
+                    await connection.SendAsync(new ClientMessage.GetModel(request), _closing.Token);
+                Reconnections++;
+                lock (_lock)
+                    _connection.SetResult(connection);
+                return connection;
+            }
+            catch (OperationCanceledException)
+            {
+                return null;
+            }
+            catch (Exception error) when (IsLoss(error))
+            {
+                await Task.Delay(RetryPause);
+            }
         }
 
-        await _stream.DisposeAsync();
+        return null;
     }
 
     private void Handle(ServerMessage message)
@@ -215,7 +274,7 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
                     new(model.Name, model.ContextLength, model.VocabularySize, model.HasChatFormat, model.Fingerprint));
                 break;
             case ServerMessage.Started started when _generations.TryGetValue(started.Request, out Generation? generation):
-                generation.OnStarted(started.PromptTokens);
+                generation.OnStarted(started.PromptTokens, started.Id);
                 break;
             case ServerMessage.Token token when _generations.TryGetValue(token.Request, out Generation? generation):
                 generation.OnUpdate(new(token.Text, new GeneratedToken(token.Index, token.Id, token.LogProb, token.Top)));
@@ -227,8 +286,6 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
             case ServerMessage.Failed failed when _generations.TryRemove(failed.Request, out Generation? generation):
                 generation.OnFailed(new GenerationException(failed.Code, failed.Reason, failed.RetryAfterSeconds));
                 break;
-            case ServerMessage.Goodbye goodbye:
-                throw new IOException(goodbye.Reason);
             default:
                 // It is about a request that was given up.
                 break;
@@ -237,7 +294,9 @@ public sealed class Llama3ClusterClient : IAsyncDisposable
 
     private void End(Exception reason)
     {
-        _end = reason;
+        lock (_lock)
+            _connection.SetException(new IOException("The connection has ended.", reason));
+        _ = _connection.Task.Exception; // seen, whether or not anybody sends again
         foreach (Generation generation in _generations.Values)
             generation.OnFailed(new IOException("The connection ended before the answer.", reason));
         foreach (var answer in _models.Values)

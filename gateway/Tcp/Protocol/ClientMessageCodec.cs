@@ -5,8 +5,8 @@ using MessagePack;
 namespace Llama3Cluster.Gateway.Tcp.Protocol;
 
 /// <summary>
-/// The client's messages on the wire: Hello [1, version, key], Generate [2, request, prompt, sampling, maxTokens, ignoreEnd,
-/// [stop, …]], Cancel [3, request], GetModel [4, request].
+/// The client's messages on the wire: Hello [1, version, key] or, since version 2, [1, newest, key, oldest], Generate [2, request, prompt, sampling, maxTokens, ignoreEnd,
+/// [stop, …]], Cancel [3, request], GetModel [4, request], Attach [5, request, id, last index].
 /// </summary>
 internal static class ClientMessageCodec
 {
@@ -14,6 +14,7 @@ internal static class ClientMessageCodec
     private const int GenerateNumber = 2;
     private const int CancelNumber = 3;
     private const int GetModelNumber = 4;
+    private const int AttachNumber = 5;
 
     private const int MaxBiasedTokens = 1024;
 
@@ -26,10 +27,13 @@ internal static class ClientMessageCodec
         switch (message)
         {
             case ClientMessage.Hello hello:
-                writer.WriteArrayHeader(3);
+                bool range = hello.Newest >= TcpProtocol.Resumption;
+                writer.WriteArrayHeader(range ? 4 : 3);
                 writer.Write(HelloNumber);
-                writer.Write(hello.Version);
+                writer.Write(hello.Newest);
                 writer.Write(hello.ApiKey);
+                if (range)
+                    writer.Write(hello.Oldest);
                 break;
             case ClientMessage.Generate generate:
                 writer.WriteArrayHeader(7);
@@ -53,6 +57,13 @@ internal static class ClientMessageCodec
                 writer.Write(GetModelNumber);
                 writer.Write(get.Request);
                 break;
+            case ClientMessage.Attach attach:
+                writer.WriteArrayHeader(4);
+                writer.Write(AttachNumber);
+                writer.Write(attach.Request);
+                writer.Write(attach.Id);
+                writer.Write(attach.LastIndex);
+                break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(message), message, "A message without a number.");
         }
@@ -64,7 +75,9 @@ internal static class ClientMessageCodec
         int number = length > 0 ? reader.ReadInt32() : 0;
         return (number, length) switch
         {
-            (HelloNumber, 3) => new ClientMessage.Hello(reader.ReadInt32(), WireReader.ReadOptionalText(ref reader)),
+            (HelloNumber, 3) => OldHello(reader.ReadInt32(), WireReader.ReadOptionalText(ref reader)),
+            (HelloNumber, 4) => new ClientMessage.Hello(
+                reader.ReadInt32(), WireReader.ReadOptionalText(ref reader), reader.ReadInt32()),
             (GenerateNumber, 7) => new ClientMessage.Generate(
                 reader.ReadUInt32(),
                 ReadPrompt(ref reader),
@@ -74,10 +87,14 @@ internal static class ClientMessageCodec
                 WireReader.ReadArrayOf(ref reader, WireReader.ReadText)),
             (CancelNumber, 2) => new ClientMessage.Cancel(reader.ReadUInt32()),
             (GetModelNumber, 2) => new ClientMessage.GetModel(reader.ReadUInt32()),
+            (AttachNumber, 4) => new ClientMessage.Attach(
+                reader.ReadUInt32(), WireReader.ReadText(ref reader), reader.ReadInt32()),
             _ => throw new TcpProtocolException(
-                $"Version {TcpProtocol.Version} has no client message {number} of {length} elements."),
+                $"Version {TcpProtocol.Newest} has no client message {number} of {length} elements."),
         };
     }
+
+    private static ClientMessage.Hello OldHello(int version, string? key) => new(version, key, version);
 
     /// <summary>A prompt: [0, text], [1, [token, …]] or [2, [[role, content], …]].</summary>
     private static void WritePrompt(ref MessagePackWriter writer, Prompt prompt)

@@ -14,8 +14,8 @@ internal abstract record ServerMessage
     /// <summary>Answers a Hello.</summary>
     public sealed record Welcome(int Version) : ServerMessage;
 
-    /// <summary>An answer has begun.</summary>
-    public sealed record Started(uint Request, int PromptTokens) : ServerMessage;
+    /// <summary>An answer has begun. Its id, by which another connection can go on with it, since version 2.</summary>
+    public sealed record Started(uint Request, int PromptTokens, string? Id) : ServerMessage;
 
     /// <summary>The next token, and the text that is certain with it.</summary>
     public sealed record Token(

@@ -6,7 +6,8 @@ using MessagePack;
 namespace Llama3Cluster.Gateway.Tcp.Protocol;
 
 /// <summary>
-/// The endpoint's messages on the wire: Welcome [1, version], Started [2, request, promptTokens], Token [3, request, index, id,
+/// The endpoint's messages on the wire: Welcome [1, version], Started [2, request, promptTokens] or, since version 2,
+/// [2, request, promptTokens, id], Token [3, request, index, id,
 /// text, logProb, [[id, logProb], …]], Finished [4, request, reason, text, promptTokens, generatedTokens, cachedTokens], Failed
 /// [5, request, code, reason, retryAfterSeconds], Model [6, request, name, contextLength, vocabularySize, hasChatFormat,
 /// fingerprint], Goodbye [7, reason].
@@ -30,7 +31,7 @@ internal static class ServerMessageCodec
     private static readonly (FailureCode Code, string Name)[] Codes =
     [
         (FailureCode.InvalidRequest, "invalid_request"), (FailureCode.ContextLengthExceeded, "context_length_exceeded"),
-        (FailureCode.QueueFull, "queue_full"), (FailureCode.Unavailable, "unavailable"), (FailureCode.Failed, "failed"),
+        (FailureCode.QueueFull, "queue_full"), (FailureCode.Unavailable, "unavailable"), (FailureCode.Failed, "failed"), (FailureCode.NotFound, "not_found"),
     ];
 
     public static void Write(ref MessagePackWriter writer, ServerMessage message)
@@ -43,10 +44,12 @@ internal static class ServerMessageCodec
                 writer.Write(welcome.Version);
                 break;
             case ServerMessage.Started started:
-                writer.WriteArrayHeader(3);
+                writer.WriteArrayHeader(started.Id is null ? 3 : 4);
                 writer.Write(StartedNumber);
                 writer.Write(started.Request);
                 writer.Write(started.PromptTokens);
+                if (started.Id is not null)
+                    writer.Write(started.Id);
                 break;
             case ServerMessage.Token token:
                 WriteToken(ref writer, token);
@@ -96,7 +99,9 @@ internal static class ServerMessageCodec
         return (number, length) switch
         {
             (WelcomeNumber, 2) => new ServerMessage.Welcome(reader.ReadInt32()),
-            (StartedNumber, 3) => new ServerMessage.Started(reader.ReadUInt32(), reader.ReadInt32()),
+            (StartedNumber, 3) => new ServerMessage.Started(reader.ReadUInt32(), reader.ReadInt32(), null),
+            (StartedNumber, 4) => new ServerMessage.Started(
+                reader.ReadUInt32(), reader.ReadInt32(), WireReader.ReadText(ref reader)),
             (TokenNumber, 7) => new ServerMessage.Token(
                 reader.ReadUInt32(),
                 reader.ReadInt32(),
@@ -125,7 +130,7 @@ internal static class ServerMessageCodec
                 WireReader.ReadText(ref reader)),
             (GoodbyeNumber, 2) => new ServerMessage.Goodbye(WireReader.ReadText(ref reader)),
             _ => throw new TcpProtocolException(
-                $"Version {TcpProtocol.Version} has no server message {number} of {length} elements."),
+                $"Version {TcpProtocol.Newest} has no server message {number} of {length} elements."),
         };
     }
 

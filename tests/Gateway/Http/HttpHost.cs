@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Http;
 using Llama3Cluster.Gateway.Tests.Fakes;
 using Microsoft.AspNetCore.Builder;
@@ -29,15 +30,19 @@ internal sealed class HttpHost : IAsyncDisposable
 
     public Uri Address { get; }
 
+    public GatewayDrain Drain => _app.Services.GetRequiredService<GatewayDrain>();
+
     public HttpClient Client { get; }
 
-    public static async Task<HttpHost> StartAsync(EndpointOptions? options = null, FakeInferenceService? service = null)
+    public static async Task<HttpHost> StartAsync(
+        EndpointOptions? options = null, FakeInferenceService? service = null, DrainOptions? drain = null)
     {
         service ??= new FakeInferenceService();
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Services.AddSingleton<IInferenceService>(service);
+        builder.Services.AddGatewayDrain(drain ?? new DrainOptions(TimeSpan.Zero));
         builder.Services.AddInferenceEndpoints(options ?? new EndpointOptions());
         WebApplication app = builder.Build();
         app.MapInferenceEndpoints();

@@ -15,6 +15,13 @@ internal static class RawFrames
         return frames.Written.ToArray();
     }
 
+    public static byte[] Of(ServerMessage message)
+    {
+        var frames = new FrameWriter();
+        frames.Add(message, ServerMessageCodec.Write);
+        return frames.Written.ToArray();
+    }
+
     /// <summary>Reads all messages up to a clean end of the connection.</summary>
     public static async Task<List<ServerMessage>> ReadToEndAsync(NetworkStream stream)
     {

@@ -1,8 +1,11 @@
 using System.Net;
 using System.Net.Sockets;
+using Llama3Cluster.Actors.Inference;
+using Llama3Cluster.Gateway.Draining;
 using Llama3Cluster.Gateway.Tcp;
 using Llama3Cluster.Gateway.Tcp.Client;
 using Llama3Cluster.Gateway.Tests.Fakes;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Llama3Cluster.Gateway.Tests.Tcp;
@@ -10,8 +13,9 @@ namespace Llama3Cluster.Gateway.Tests.Tcp;
 /// <summary>The TCP endpoint on a free port of loopback, before a fake cluster.</summary>
 internal sealed class TcpHost : IAsyncDisposable
 {
-    private TcpHost(TcpEndpoint endpoint, FakeInferenceService service)
+    private TcpHost(TcpEndpoint endpoint, FakeInferenceService service, GatewayDrain drain)
     {
+        Drain = drain;
         Endpoint = endpoint;
         Service = service;
     }
@@ -23,13 +27,20 @@ internal sealed class TcpHost : IAsyncDisposable
 
     public FakeInferenceService Service { get; }
 
-    public static async Task<TcpHost> StartAsync(TcpEndpointOptions? options = null, FakeInferenceService? service = null)
+    public GatewayDrain Drain { get; }
+
+    public static async Task<TcpHost> StartAsync(
+        TcpEndpointOptions? options = null, FakeInferenceService? service = null, DrainOptions? drainOptions = null)
     {
         service ??= new FakeInferenceService();
+        var drain = new GatewayDrain(
+            drainOptions ?? DrainOptions.Default,
+            new ServiceCollection().AddSingleton<IInferenceService>(service).BuildServiceProvider(),
+            NullLogger<GatewayDrain>.Instance);
         var endpoint = new TcpEndpoint(
-            service, options ?? new TcpEndpointOptions { EndPoint = AnyPort }, NullLogger<TcpEndpoint>.Instance);
+            service, options ?? new TcpEndpointOptions { EndPoint = AnyPort }, drain, NullLogger<TcpEndpoint>.Instance);
         await endpoint.StartAsync(CancellationToken.None);
-        return new TcpHost(endpoint, service);
+        return new TcpHost(endpoint, service, drain);
     }
 
     public Task<Llama3ClusterClient> ConnectAsync(ClientOptions? options = null) =>

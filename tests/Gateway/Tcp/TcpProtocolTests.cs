@@ -20,11 +20,12 @@ public sealed class TcpProtocolTests
 
     private static readonly ClientMessage[] Conversation =
     [
-        new ClientMessage.Hello(TcpProtocol.Version, "key"),
+        new ClientMessage.Hello(TcpProtocol.Newest, "key", TcpProtocol.Oldest),
         new ClientMessage.GetModel(7),
         new ClientMessage.Generate(1, new Prompt.Text("Once"), Biased, 20, false, ["x"]),
         new ClientMessage.Generate(2, new Prompt.Tokens([1, 2, 300]), new(), null, true, []),
         new ClientMessage.Generate(3, new Prompt.Chat([new("user", "é")]), new(), 5, false, []),
+        new ClientMessage.Attach(4, "tcp-0123", 5),
         new ClientMessage.Cancel(2),
     ];
 
@@ -35,7 +36,8 @@ public sealed class TcpProtocolTests
     [InlineData("01000000C1", "not a MessagePack message")]
     [InlineData("0500000093DDFFFFFF", "not a MessagePack message")]
     [InlineData("0400000093010202", "not a MessagePack message")]
-    [InlineData("04000000930107C0", "speaks version 1")]
+    [InlineData("04000000930107C0", "speaks versions 1 to 2, but the client 7 to 7")]
+    [InlineData("05000000940109C003", "speaks versions 1 to 2, but the client 3 to 9")]
     [InlineData("05000000930101C000", "1 bytes before its frame")]
     [InlineData("050000009301A001C0", "not a MessagePack message")]
     [InlineData("03000000920301", "first message is not a Hello")]
@@ -66,7 +68,7 @@ public sealed class TcpProtocolTests
         await stream.WriteAsync(RawFrames.Of(Conversation[0], Conversation[2], Conversation[2]));
         List<ServerMessage> messages = await RawFrames.ReadToEndAsync(stream);
         Assert.Contains("still running", Assert.IsType<ServerMessage.Goodbye>(messages[^1]).Reason);
-        Assert.Contains(messages, message => message is ServerMessage.Finished { Reason: EndReason.Cancelled });
+        Assert.Equal(0, host.Service.Running);
     }
 
     [Fact]

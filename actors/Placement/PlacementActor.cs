@@ -29,6 +29,7 @@ public sealed class PlacementActor : UntypedActor, IWithTimers, IPlacementOutput
     private readonly ILogger _log;
     private readonly IActorRef _mediator = DistributedPubSub.Get(Context.System).Mediator;
     private readonly PlacementState _state;
+    private readonly MemberList _members = new();
     private readonly HashSet<string> _knocking = [];
     private Dictionary<string, PlacementMessages.NodeOffer> _offers = [];
 
@@ -81,7 +82,8 @@ public sealed class PlacementActor : UntypedActor, IWithTimers, IPlacementOutput
                 if (answer.IsSuccessful)
                     Hear(answer.Get(StageHostActor.OffersKey));
                 break;
-            case ClusterEvent.IMemberEvent:
+            case ClusterEvent.IMemberEvent changed:
+                _members.Take(changed);
                 _state.SetNodes(Present(), Now);
                 break;
             case StageMessages.HostAlive alive:
@@ -148,14 +150,14 @@ public sealed class PlacementActor : UntypedActor, IWithTimers, IPlacementOutput
     private void TakeDown(string node)
     {
         _state.Gone(node, Now);
-        foreach (Member member in _cluster.State.Members.Where(member => NodeContext.AddressOf(member.Address) == node && member.Status != MemberStatus.Down))
+        foreach (Member member in _members.All.Where(member => NodeContext.AddressOf(member.Address) == node && member.Status != MemberStatus.Down))
             _cluster.Down(member.Address);
     }
 
     // Who is unreachable does not matter: a node that stood still calls everybody else that. Probes tell who answers.
     private IEnumerable<PlacementMessages.NodeOffer> Present()
     {
-        foreach (Member member in _cluster.State.Members.Where(member => member.Status is MemberStatus.Up or MemberStatus.Leaving))
+        foreach (Member member in _members.All.Where(member => member.Status is MemberStatus.Up or MemberStatus.Leaving))
         {
             if (_offers.TryGetValue(NodeContext.AddressOf(member.Address), out var offer) && offer.NodeUid == member.UniqueAddress.Uid)
                 yield return offer;
@@ -165,8 +167,8 @@ public sealed class PlacementActor : UntypedActor, IWithTimers, IPlacementOutput
     private string Problem(PlacementMessages.NodeOffer offer)
     {
         string own = _node.Options.Model.Fingerprint;
-        if (offer.ProtocolVersion != ProtocolVersion.Current)
-            return $"it speaks link protocol {offer.ProtocolVersion}, this cluster {ProtocolVersion.Current}; run the same release";
+        if (ProtocolVersion.Agree(offer.OldestVersion, offer.NewestVersion) is null)
+            return $"it speaks link protocol versions {offer.OldestVersion} to {offer.NewestVersion}, the cluster {ProtocolVersion.Oldest} to {ProtocolVersion.Current}; run releases that share a version";
         return offer.Fingerprint == own ? "" : $"its model's fingerprint is {offer.Fingerprint[..Math.Min(12, offer.Fingerprint.Length)]}…, the cluster serves {own[..12]}…; start it with the same model file";
     }
 

@@ -77,8 +77,14 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
                 RepairAt(now);
         }
 
-        foreach (PlacementMessages.NodeOffer offer in offers.Values.Where(offer => !_nodes.ContainsKey(offer.Node)))
+        foreach (PlacementMessages.NodeOffer offer in offers.Values)
         {
+            if (_nodes.TryGetValue(offer.Node, out Node? known))
+            {
+                known.Offer = offer; // its report of what it has fetched changes
+                continue;
+            }
+
             _nodes[offer.Node] = new Node(offer);
             changed = true;
             if (problemOf(offer) is { Length: > 0 } problem)
@@ -313,7 +319,7 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
 
     private sealed class Node(PlacementMessages.NodeOffer offer)
     {
-        public PlacementMessages.NodeOffer Offer { get; } = offer;
+        public PlacementMessages.NodeOffer Offer { get; set; } = offer;
 
         public long? AwaitedProbe { get; set; }
 

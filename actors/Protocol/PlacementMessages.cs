@@ -29,15 +29,16 @@ public static class PlacementMessages
     /// <param name="NodeUid">Its incarnation: a restarted process on the same port is another node.</param>
     /// <param name="DataHost">Host of its data endpoint.</param>
     /// <param name="DataPort">Port of its data endpoint.</param>
-    /// <param name="ProtocolVersion">Its link protocol's version.</param>
+    /// <param name="OldestVersion">The oldest version of the link protocol that it speaks.</param>
+    /// <param name="NewestVersion">The newest version of the link protocol that it speaks.</param>
     /// <param name="Fingerprint">Fingerprint of the model that it has.</param>
     /// <param name="Devices">Its devices.</param>
     /// <param name="Weights">What it has of the model; null if it has the model's own files.</param>
     [MessagePackObject]
     public sealed record NodeOffer(
         [property: Key(0)] string Node, [property: Key(1)] long NodeUid, [property: Key(2)] string DataHost,
-        [property: Key(3)] int DataPort, [property: Key(4)] int ProtocolVersion, [property: Key(5)] string Fingerprint,
-        [property: Key(6)] DeviceOffer[] Devices, [property: Key(7)] WeightsReport? Weights = null) : IClusterMessage;
+        [property: Key(3)] int DataPort, [property: Key(4)] int OldestVersion, [property: Key(5)] int NewestVersion,
+        [property: Key(6)] string Fingerprint, [property: Key(7)] DeviceOffer[] Devices, [property: Key(8)] WeightsReport? Weights = null) : IClusterMessage;
 
     /// <summary>One stage of a replica's plan.</summary>
     /// <param name="Node">Cluster address of its node.</param>

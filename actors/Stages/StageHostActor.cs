@@ -86,7 +86,7 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
     {
         PlacementMessages.NodeOffer offer = new(
             _address, _cluster.SelfUniqueAddress.Uid, _node.DataEndpoint.Address.ToString(),
-            _node.DataEndpoint.Port, ProtocolVersion.Current, _node.Options.Model.Fingerprint,
+            _node.DataEndpoint.Port, ProtocolVersion.Oldest, ProtocolVersion.Current, _node.Options.Model.Fingerprint,
             [.. _node.Options.Devices.Select(d => new PlacementMessages.DeviceOffer(d.Index, d.Device.Name, d.MemoryBytes, d.BytesPerSecond))],
             _node.Options.Partial is { } partial ? new PlacementMessages.WeightsReport(partial.HeldBytes, partial.ReceivedBytes, partial.ModelBytes) : null);
         DistributedData.Get(Context.System).Replicator.Tell(Dsl.Update(

@@ -23,7 +23,10 @@ namespace Llama3Cluster.Actors.Weights;
 public sealed record ModelSearch(
     string ClusterName, IPAddress Address, IReadOnlyList<string> Seeds, string Secret, TlsIdentity? Tls, string Cache)
 {
-    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(3);
+    // A seed that is about to start is found soon, one that is slow is found in the end.
+    private static readonly TimeSpan FirstTimeout = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan SayAfter = TimeSpan.FromSeconds(6);
     private static readonly TimeSpan SayAgainAfter = TimeSpan.FromSeconds(15);
 
     /// <summary>Asks the seeds, again and again until one answers, and opens a copy of what they serve.</summary>
@@ -63,12 +66,12 @@ public sealed record ModelSearch(
         var system = ActorSystem.Create(ClusterName, setup);
         try
         {
-            DateTime sayAt = DateTime.UtcNow + AnswerTimeout + AnswerTimeout;
-            while (true)
+            DateTime sayAt = DateTime.UtcNow + SayAfter;
+            for (TimeSpan timeout = FirstTimeout; ; timeout = timeout < LongestTimeout ? timeout * 1.25 : LongestTimeout)
             {
                 foreach (string seed in Seeds)
                 {
-                    if (await AskAsync(system, seed, cancellation).ConfigureAwait(false) is { } offer)
+                    if (await AskAsync(system, seed, timeout, cancellation).ConfigureAwait(false) is { } offer)
                         return offer;
                 }
 
@@ -85,12 +88,12 @@ public sealed record ModelSearch(
         }
     }
 
-    private async Task<WeightMessages.ModelOffer?> AskAsync(ActorSystem system, string seed, CancellationToken cancellation)
+    private async Task<WeightMessages.ModelOffer?> AskAsync(ActorSystem system, string seed, TimeSpan timeout, CancellationToken cancellation)
     {
         try
         {
             ActorSelection model = system.ActorSelection(new RootActorPath(ClusterNode.ParseAddress(ClusterName, Tls, seed)) / "user" / ModelActor.ActorName);
-            return await model.Ask<WeightMessages.ModelOffer>(new WeightMessages.DescribeModel(), AnswerTimeout, cancellation).ConfigureAwait(false);
+            return await model.Ask<WeightMessages.ModelOffer>(new WeightMessages.DescribeModel(), timeout, cancellation).ConfigureAwait(false);
         }
         catch (AskTimeoutException)
         {

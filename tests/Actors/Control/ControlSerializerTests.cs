@@ -84,7 +84,7 @@ public sealed class ControlSerializerTests : TestKit
         var limits = new StageMessages.ReplicaLimits(256, 64, 512, 2048, KvFormat.BF16, ActivationFormat.F32);
         var slice = new SliceRange(3, 7, false, true);
         var assignment = new PlacementMessages.StageAssignment("127.0.0.1:1", "127.0.0.1", 2, 0, "cpu", slice);
-        var offer = new PlacementMessages.NodeOffer("127.0.0.1:1", -5, "127.0.0.1", 2, 1, "ab", [new PlacementMessages.DeviceOffer(0, "cpu", 1L << 40, 1e10)],
+        var offer = new PlacementMessages.NodeOffer("127.0.0.1:1", -5, "127.0.0.1", 2, 1, 3, "ab", [new PlacementMessages.DeviceOffer(0, "cpu", 1L << 40, 1e10)],
             new PlacementMessages.WeightsReport(1L << 33, 5, 1L << 35));
         var source = new WeightMessages.WeightSource("127.0.0.1:1", -5, "127.0.0.1", 3, true);
         var sampling = new SamplingParameters

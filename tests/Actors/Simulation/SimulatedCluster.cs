@@ -66,7 +66,7 @@ internal sealed class SimulatedCluster : IPlacementOutput
         string name = $"n{++_names}:1";
         // Memory for half of the model, or for all of it.
         long memory = World.OneIn(2) ? (Layers / 2) + 1 : Layers + 3;
-        var node = new SimulatedNode(this, new PlacementMessages.NodeOffer(name, _names, "127.0.0.1", 1000 + _names, 1, "", [new PlacementMessages.DeviceOffer(0, "cpu", memory, 1e9)]));
+        var node = new SimulatedNode(this, new PlacementMessages.NodeOffer(name, _names, "127.0.0.1", 1000 + _names, 1, 1, "", [new PlacementMessages.DeviceOffer(0, "cpu", memory, 1e9)]));
         _nodes.Add(node);
         World.Note($"{name} joins with {memory} of memory");
         World.Soon(20, 300, () => ChangeMembers(() => _members.Add(node)));

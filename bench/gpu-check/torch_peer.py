@@ -1,6 +1,7 @@
 """The 8B shape in plain PyTorch, bfloat16, random weights: prefill of 2,048 tokens, and decode of one and of eight sequences.
 
-Decode keeps its cache in place and is compiled (torch.compile with CUDA graphs); where compiling fails, it is captured as it is.
+Decode keeps its cache in place and is compiled (torch.compile with CUDA graphs); where compiling fails, it is captured as it is. With
+--dry-run the same steps go over a tiny shape on the processor, neither compiled nor captured.
 """
 import json
 import statistics
@@ -10,17 +11,20 @@ import time
 import torch
 import torch.nn.functional as F
 
-HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 4096, 14336, 32, 32, 8, 128256, 2304
+DRY = "--dry-run" in sys.argv[1:]
+DEVICE = "cpu" if DRY else "cuda"
+HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS, VOCABULARY = (64, 96, 2, 4, 2, 256) if DRY else (4096, 14336, 32, 32, 8, 128256)
+PROMPT, ANSWER = (64, 8) if DRY else (2048, 128)
 HEAD_DIM = HIDDEN // HEADS
 
 
 def weights(*shape):
-    return torch.randn(*shape, device="cuda", dtype=torch.bfloat16) / shape[-1] ** 0.5
+    return torch.randn(*shape, device=DEVICE, dtype=torch.bfloat16) / shape[-1] ** 0.5
 
 
 class Layer:
     def __init__(self):
-        self.norms = torch.ones(2, HIDDEN, device="cuda", dtype=torch.bfloat16)
+        self.norms = torch.ones(2, HIDDEN, device=DEVICE, dtype=torch.bfloat16)
         self.qkv = weights((HEADS + 2 * KV_HEADS) * HEAD_DIM, HIDDEN)
         self.out = weights(HIDDEN, HIDDEN)
         self.gate_up = weights(2 * INTERMEDIATE, HIDDEN)
@@ -54,22 +58,27 @@ def forward(model, tokens, positions, caches, mask):
     return F.linear(F.rms_norm(x[:, -1], (HIDDEN,), model["norm"]), model["head"]).argmax(-1, keepdim=True)
 
 
-def caches_for(batch):
-    return [tuple(torch.zeros(batch, KV_HEADS, CONTEXT, HEAD_DIM, device="cuda", dtype=torch.bfloat16) for _ in range(2)) for _ in range(LAYERS)]
+def caches_for(batch, context):
+    return [tuple(torch.zeros(batch, KV_HEADS, context, HEAD_DIM, device=DEVICE, dtype=torch.bfloat16) for _ in range(2)) for _ in range(LAYERS)]
 
 
 def report(test, rates, how):
     print(json.dumps({"kind": "peer", "peer": "torch", "type": "bf16", "test": test, "median": statistics.median(rates), "rates": rates, "how": how}), flush=True)
 
 
+def synchronize():
+    if not DRY:
+        torch.cuda.synchronize()
+
+
 def measure(work, tokens, repetitions=3):
     work()
     rates = []
     for _ in range(repetitions):
-        torch.cuda.synchronize()
+        synchronize()
         start = time.perf_counter()
         work()
-        torch.cuda.synchronize()
+        synchronize()
         rates.append(tokens / (time.perf_counter() - start))
     return rates
 
@@ -87,13 +96,15 @@ def captured(step):
 
 
 def decoding(model, batch, mask):
-    caches, tokens = caches_for(batch), torch.zeros(batch, 1, dtype=torch.long, device="cuda")
-    position = torch.zeros(1, dtype=torch.long, device="cuda")
+    caches, tokens = caches_for(batch, ANSWER), torch.zeros(batch, 1, dtype=torch.long, device=DEVICE)
+    position = torch.zeros(1, dtype=torch.long, device=DEVICE)
 
     def step(run=forward):
         tokens.copy_(run(model, tokens, position, caches, mask))
         position.add_(1)
 
+    if DRY:
+        return step, position, "eager"
     compiled = torch.compile(forward, fullgraph=True, mode="max-autotune-no-cudagraphs")
     try:
         return captured(lambda: step(compiled)), position, "torch.compile, CUDA graph"
@@ -104,25 +115,25 @@ def decoding(model, batch, mask):
 
 @torch.inference_mode()
 def main():
-    angles = torch.outer(torch.arange(CONTEXT, device="cuda"), 500000 ** (-torch.arange(0, HEAD_DIM, 2, device="cuda") / HEAD_DIM))
+    angles = torch.outer(torch.arange(PROMPT, device=DEVICE), 500000 ** (-torch.arange(0, HEAD_DIM, 2, device=DEVICE) / HEAD_DIM))
     model = {
         "embedding": weights(VOCABULARY, HIDDEN), "head": weights(VOCABULARY, HIDDEN), "layers": [Layer() for _ in range(LAYERS)],
-        "norm": torch.ones(HIDDEN, device="cuda", dtype=torch.bfloat16),
+        "norm": torch.ones(HIDDEN, device=DEVICE, dtype=torch.bfloat16),
         "cos": angles.cos().bfloat16(), "sin": angles.sin().bfloat16(),
     }
-    mask = torch.ones(CONTEXT, CONTEXT, dtype=torch.bool, device="cuda").tril()
-    prompt, positions, caches = torch.randint(VOCABULARY, (1, 2048), device="cuda"), torch.arange(2048, device="cuda"), caches_for(1)
-    report("pp2048", measure(lambda: forward(model, prompt, positions, caches, None), 2048), "eager")
+    mask = torch.ones(ANSWER, ANSWER, dtype=torch.bool, device=DEVICE).tril()
+    prompt, positions, caches = torch.randint(VOCABULARY, (1, PROMPT), device=DEVICE), torch.arange(PROMPT, device=DEVICE), caches_for(1, PROMPT)
+    report(f"pp{PROMPT}", measure(lambda: forward(model, prompt, positions, caches, None), PROMPT), "eager")
     del caches
-    for batch, test in ((1, "tg128"), (8, "tg128 x 8")):
+    for batch, test in ((1, f"tg{ANSWER}"), (8, f"tg{ANSWER} x 8")):
         replay, position, how = decoding(model, batch, mask)
 
         def work():
             position.zero_()
-            for _ in range(128):
+            for _ in range(ANSWER):
                 replay()
 
-        report(test, measure(work, 128 * batch), how)
+        report(test, measure(work, ANSWER * batch), how)
 
 
 main()

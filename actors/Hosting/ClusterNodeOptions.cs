@@ -12,7 +12,7 @@ namespace Llama3Cluster.Actors.Hosting;
 /// <summary>A device that this node offers to the cluster.</summary>
 /// <param name="Index">Its number on the node.</param>
 /// <param name="Device">The device; whoever made it disposes it after the node has stopped.</param>
-/// <param name="MemoryBytes">Bytes that a slice may use, weights and KV cache together.</param>
+/// <param name="MemoryBytes">Bytes that a slice may use: weights, KV cache and, on a GPU, what it computes in.</param>
 /// <param name="BytesPerSecond">Rate at which it reads weights; the planner compares devices by it.</param>
 public sealed record StageDevice(int Index, ComputeDevice Device, long MemoryBytes, double BytesPerSecond);
 

@@ -7,6 +7,7 @@ using Llama3Cluster.Actors.Protocol;
 using Llama3Cluster.Actors.Replicas;
 using Llama3Cluster.Actors.Stages;
 using Llama3Cluster.Shards.Planning;
+using Llama3Cluster.Shards.Slices;
 using Microsoft.Extensions.Logging;
 
 namespace Llama3Cluster.Actors.Placement;
@@ -41,7 +42,7 @@ public sealed class PlacementActor : UntypedActor, IWithTimers, IPlacementOutput
         _replicaRegion = replicaRegion;
         ReplicaSettings settings = node.Options.Replicas ?? throw new ArgumentException("placement lives on gateways only", nameof(node));
         _state = new PlacementState(
-            new PlanBuilder(ModelProfile.From(node.Options.Model, settings.KvFormat, settings.Activations), settings), Problem, this,
+            new PlanBuilder(ModelProfile.From(node.Options.Model, settings.KvFormat, settings.Activations, Largest(settings)), settings), Problem, this,
             () => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
     }
 
@@ -55,6 +56,9 @@ public sealed class PlacementActor : UntypedActor, IWithTimers, IPlacementOutput
     /// <param name="replicaRegion">The shard region of the replicas.</param>
     public static Props Props(NodeContext node, Func<IActorRef> replicaRegion) =>
         Akka.Actor.Props.Create(() => new PlacementActor(node, replicaRegion));
+
+    private static SliceOptions Largest(ReplicaSettings settings) =>
+        SliceOptions.ForServing(settings.MaxRows, settings.MaxSequences, settings.ContextLength, kvBlocks: 0, settings.KvFormat);
 
     /// <inheritdoc/>
     protected override void PreStart()

@@ -1,5 +1,6 @@
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Planning;
 using Llama3Cluster.Shards.Slices;
 
@@ -27,7 +28,7 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
         IReadOnlyList<PlacementMessages.NodeOffer> nodes, IReadOnlyDictionary<string, PlacementMessages.AssignPlan> present)
     {
         List<PlannerDevice> devices = [.. nodes.SelectMany(offer => offer.Devices.Select(device =>
-            new PlannerDevice(offer.Node, device.Index, device.Name, device.MemoryBytes, device.BytesPerSecond)))];
+            new PlannerDevice(offer.Node, device.Index, device.Name, device.MemoryBytes, device.BytesPerSecond, device.Kind)))];
         int most = settings.KvTokens
             ?? Math.Max(settings.ContextLength, (int)Math.Min((long)settings.MaxSequences * settings.ContextLength, int.MaxValue / 2));
         int? stages = settings.Replicas is { } replicas ? Math.Clamp(devices.Count / replicas, 1, profile.LayerBytes.Count + 2) : null;
@@ -59,7 +60,7 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
         foreach (PlacementMessages.AssignPlan other in others.Append(plan))
         {
             foreach (PlacementMessages.StageAssignment stage in other.Stages)
-                rooms.FirstOrDefault(room => room.Is(stage))?.Take(Bytes(stage.Slice, other.Limits.KvBlocks));
+                rooms.FirstOrDefault(room => room.Is(stage))?.Take(profile, stage.Slice, other.Limits.KvBlocks);
         }
 
         var stages = new PlacementMessages.StageAssignment[plan.Stages.Length];
@@ -68,29 +69,17 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
             stages[i] = plan.Stages[i];
             if (rooms.Any(room => room.Is(plan.Stages[i])))
                 continue;
-            long bytes = Bytes(plan.Stages[i].Slice, plan.Limits.KvBlocks);
-            Room? room = rooms.Where(candidate => candidate.Free >= bytes)
+            SliceRange slice = plan.Stages[i].Slice;
+            Room? room = rooms.Where(candidate => candidate.Free >= candidate.Needs(profile, slice, plan.Limits.KvBlocks))
                 .OrderBy(candidate => candidate.Stages).ThenByDescending(candidate => candidate.Free).ThenBy(candidate => candidate.Node.Node, StringComparer.Ordinal)
                 .FirstOrDefault();
             if (room is null)
                 return null;
-            room.Take(bytes);
-            stages[i] = room.Hold(plan.Stages[i].Slice);
+            room.Take(profile, slice, plan.Limits.KvBlocks);
+            stages[i] = room.Hold(slice);
         }
 
         return new Pipeline(stages, plan.Limits);
-    }
-
-    private long Bytes(SliceRange slice, int kvBlocks)
-    {
-        long bytes = 0;
-        for (int layer = slice.First; layer < slice.Last; layer++)
-            bytes += profile.LayerBytes[layer];
-        if (slice.HasEmbedding)
-            bytes += profile.EmbeddingBytes;
-        if (slice.HasHead && !(slice.HasEmbedding && profile.TiedHead))
-            bytes += profile.HeadBytes;
-        return bytes + (slice.LayerCount * profile.KvBytesPerTokenPerLayer * kvBlocks * Kernels.Devices.KvShape.BlockSize);
     }
 
     private static int Overlap(PlannedReplica planned, PlacementMessages.AssignPlan? present) =>
@@ -146,13 +135,15 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
 
         public int Stages { get; private set; }
 
-        public (long Memory, double Speed) Kind => (device.MemoryBytes, device.BytesPerSecond);
+        public (long Memory, double Speed, DeviceKind Kind) Kind => (device.MemoryBytes, device.BytesPerSecond, device.Kind);
 
         public bool Is(PlacementMessages.StageAssignment stage) => stage.Node == node.Node && stage.DeviceIndex == device.Index && stage.DataPort == node.DataPort;
 
-        public void Take(long bytes)
+        public long Needs(ModelProfile profile, SliceRange slice, int kvBlocks) => profile.On(device.Kind).BytesOf(slice, kvBlocks);
+
+        public void Take(ModelProfile profile, SliceRange slice, int kvBlocks)
         {
-            Free -= bytes;
+            Free -= Needs(profile, slice, kvBlocks);
             Stages++;
         }
 

@@ -1,3 +1,4 @@
+using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Slices;
 using MessagePack;
 
@@ -11,10 +12,11 @@ public static class PlacementMessages
     /// <param name="Name">Its name for people.</param>
     /// <param name="MemoryBytes">Bytes that a slice may use.</param>
     /// <param name="BytesPerSecond">Rate at which it reads weights, measured at start.</param>
+    /// <param name="Kind">How it keeps what is put on it.</param>
     [MessagePackObject]
     public sealed record DeviceOffer(
         [property: Key(0)] int Index, [property: Key(1)] string Name, [property: Key(2)] long MemoryBytes,
-        [property: Key(3)] double BytesPerSecond);
+        [property: Key(3)] double BytesPerSecond, [property: Key(4)] DeviceKind Kind = DeviceKind.Host);
 
     /// <summary>How much of the model a node has that was started without its files.</summary>
     /// <param name="HeldBytes">Bytes of the model that are in its copy.</param>

@@ -121,9 +121,7 @@ public sealed class StageActor : UntypedActor
         StageMessages.ReplicaLimits limits = assignment.Limits;
         try
         {
-            var options = new SliceOptions(
-                limits.MaxRows, limits.MaxSequences, Math.Min(limits.MaxRows, limits.MaxSequences), limits.ContextLength, limits.KvBlocks,
-                limits.KvFormat);
+            var options = SliceOptions.ForServing(limits.MaxRows, limits.MaxSequences, limits.ContextLength, limits.KvBlocks, limits.KvFormat);
             FetchWeights(assignment);
             ModelSlice slice;
             lock (_device.Device) // another stage may compute on it meanwhile

@@ -3,7 +3,7 @@ using Akka.Cluster;
 using Akka.DistributedData;
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Protocol;
-using Llama3Cluster.Kernels.Devices;
+using Llama3Cluster.Shards.Planning;
 using Llama3Cluster.Shards.Slices;
 using Microsoft.Extensions.Logging;
 
@@ -87,7 +87,7 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
         PlacementMessages.NodeOffer offer = new(
             _address, _cluster.SelfUniqueAddress.Uid, _node.DataEndpoint.Address.ToString(),
             _node.DataEndpoint.Port, ProtocolVersion.Oldest, ProtocolVersion.Current, _node.Options.Model.Fingerprint,
-            [.. _node.Options.Devices.Select(d => new PlacementMessages.DeviceOffer(d.Index, d.Device.Name, d.MemoryBytes, d.BytesPerSecond))],
+            [.. _node.Options.Devices.Select(d => new PlacementMessages.DeviceOffer(d.Index, d.Device.Name, d.MemoryBytes, d.BytesPerSecond, d.Device.Kind))],
             _node.Options.Partial is { } partial ? new PlacementMessages.WeightsReport(partial.HeldBytes, partial.ReceivedBytes, partial.ModelBytes) : null);
         DistributedData.Get(Context.System).Replicator.Tell(Dsl.Update(
             OffersKey, LWWDictionary<string, PlacementMessages.NodeOffer>.Empty, WriteLocal.Instance,
@@ -181,10 +181,10 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
 
     private long BytesOf(StageMessages.PrepareStage assignment)
     {
-        var config = _node.Options.Model.Config;
-        long kv = assignment.Slice.LayerCount == 0 ? 0 : new KvShape(
-            assignment.Slice.LayerCount, assignment.Limits.KvBlocks, config.KvHeadCount, config.HeadDim, assignment.Limits.KvFormat).ByteCount;
-        return ModelSlice.BytesOf(_node.Options.Model, assignment.Slice) + kv;
+        StageMessages.ReplicaLimits limits = assignment.Limits;
+        SliceOptions largest = SliceOptions.ForServing(limits.MaxRows, limits.MaxSequences, limits.ContextLength, limits.KvBlocks, limits.KvFormat);
+        ModelProfile profile = ModelProfile.From(_node.Options.Model, limits.KvFormat, largest: largest);
+        return profile.On(DeviceOf(assignment.DeviceIndex)!.Device.Kind).BytesOf(assignment.Slice, limits.KvBlocks);
     }
 
     private void Leave()

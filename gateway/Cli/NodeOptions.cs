@@ -23,7 +23,7 @@ internal sealed class NodeOptions(string clusterFallback)
 
     public Option<IPEndPoint?> AdvertisedData { get; } = Opt.OptionalEndpoint("--advertise-data", "Where other nodes reach --data, if that differs.");
 
-    public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's; of a GPU, nine tenths of what is free.");
+    public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's; of a GPU, what its driver grants.");
 
     public Option<string?> Secret { get; } = Opt.OptionalText(
         "--secret", $"Secret that nodes prove to each other on data links; better set as {Settings.EnvironmentPrefix}SECRET. Beyond loopback it or --tls is required.", "TEXT");

@@ -9,9 +9,6 @@ namespace Llama3Cluster.Gateway.Local;
 /// <summary>Opened devices, one for each slice of this process. Slices on one GPU share its memory and its compiled kernels.</summary>
 internal sealed class DeviceSet : IDisposable
 {
-    // Of a GPU a tenth is left for activations, logits and what the kernels need: the planner counts weights and KV caches.
-    private const int ShareOfTen = 9;
-
     // Only ratios between devices count in a plan. A GPU whose driver does not say is taken for a middling one.
     private const double BytesPerSecondOfThread = 10e9;
     private const double BytesPerSecondOfGpu = 300e9;
@@ -66,7 +63,7 @@ internal sealed class DeviceSet : IDisposable
             int sharers = wanted.Count(other => other.Gpu == gpu);
             if (!_contexts.TryGetValue(gpu, out GpuContext? context))
                 _contexts[gpu] = context = new GpuContext(gpu);
-            long share = context.GrantedBytes / 10 * ShareOfTen / sharers;
+            long share = context.GrantedBytes / sharers;
             double rate = gpu.BytesPerSecond > 0 ? gpu.BytesPerSecond : gpu.IsGpu ? BytesPerSecondOfGpu : BytesPerSecondOfThread * Environment.ProcessorCount;
             _devices.Add(new StageDevice(index, new GpuDevice(context), Math.Min(memory ?? share, share), rate / sharers));
             return;

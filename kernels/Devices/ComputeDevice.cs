@@ -17,6 +17,9 @@ public abstract class ComputeDevice : IDisposable
     /// <summary>A name for people: the device and the code path in use, such as <c>cpu (AVX2, 2 threads)</c>.</summary>
     public abstract string Name { get; }
 
+    /// <summary>How it keeps weights and caches.</summary>
+    public virtual DeviceKind Kind => DeviceKind.Host;
+
     /// <summary>Bytes of memory that slices on this device may use.</summary>
     public abstract long MemoryBytes { get; }
 
@@ -126,6 +129,25 @@ public abstract class ComputeDevice : IDisposable
 
     /// <summary>The index of each row's largest element, the lowest of equals. Waits for the device.</summary>
     public abstract void ArgMax(DeviceTensor logits, int rows, Span<int> indices);
+
+    /// <summary>
+    /// The largest elements of each row: largest first, of equals the lowest index first; -0 is 0, and a NaN less than every number. Waits for
+    /// the device.
+    /// </summary>
+    /// <param name="logits">The rows.</param>
+    /// <param name="rows">How many of them.</param>
+    /// <param name="count">How many elements of each: 1 to <see cref="Candidate.Most"/>, and no more than a row has.</param>
+    /// <param name="best">Where they go, [rows, count].</param>
+    public virtual void TopCandidates(DeviceTensor logits, int rows, int count, Span<Candidate> best)
+    {
+        OperationChecks.TopCandidates(logits, rows, count, best);
+        var row = new float[logits.Columns];
+        for (int r = 0; r < rows; r++)
+        {
+            logits.Download(r, row);
+            Candidate.Select(row, best.Slice(r * count, count));
+        }
+    }
 
     /// <summary>Waits until every operation so far has finished.</summary>
     public virtual void Synchronize()

@@ -83,6 +83,15 @@ internal static class OperationChecks
             throw new ArgumentException($"{indices.Length} indices cannot hold {rows} rows' results", nameof(indices));
     }
 
+    public static void TopCandidates(DeviceTensor logits, int rows, int count, Span<Candidate> best)
+    {
+        Rows(logits, rows);
+        if (count < 1 || count > Math.Min(Candidate.Most, logits.Columns))
+            throw new ArgumentOutOfRangeException(nameof(count), count, $"of rows of {logits.Columns} elements 1 to {Math.Min(Candidate.Most, logits.Columns)} can be asked for");
+        if (best.Length < (long)rows * count)
+            throw new ArgumentException($"{best.Length} places cannot hold {count} elements of each of {rows} rows", nameof(best));
+    }
+
     private static void Rows(DeviceTensor tensor, int rows)
     {
         if ((uint)rows > (uint)tensor.Rows)

@@ -3,6 +3,7 @@ using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
+using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Gpu.Interop;
 using Llama3Cluster.Kernels.Gpu.Intrinsics;
 using Llama3Cluster.Kernels.Gpu.Launch;
@@ -24,8 +25,10 @@ public sealed class GpuContext : IDisposable
     private object?[] _launchers = [];
 
     /// <summary>Opens a device that <see cref="GpuDiscovery.List"/> found.</summary>
+    /// <param name="info">The device.</param>
+    /// <param name="limitBytes">Bytes that slices may use of it at most; null for what its driver grants.</param>
     /// <exception cref="InvalidOperationException">It is no longer there.</exception>
-    public GpuContext(GpuInfo info)
+    public GpuContext(GpuInfo info, long? limitBytes = null)
     {
         GpuLibraries.Register();
         Info = info;
@@ -38,7 +41,7 @@ public sealed class GpuContext : IDisposable
                 ?? throw new InvalidOperationException($"the device {info.Id} ({info.Name}) has gone");
             Accelerator = device.CreateAccelerator(_context);
             Architecture = (Accelerator as CudaAccelerator)?.Architecture;
-            Memory = new DeviceMemory(Accelerator, info.Id, Granted(Accelerator));
+            Memory = new DeviceMemory(Accelerator, Kind, info.Id, Math.Min(limitBytes ?? long.MaxValue, Granted(Accelerator)));
             Description = string.Create(CultureInfo.InvariantCulture,
                 $"{info.Id} ({info.Name}{(Architecture is { } a ? $", sm_{a.Major}{a.Minor}" : "")}, {info.Multiprocessors} compute units)");
         }
@@ -52,17 +55,27 @@ public sealed class GpuContext : IDisposable
     /// <summary>The device.</summary>
     public GpuInfo Info { get; }
 
+    /// <summary>How it keeps weights and caches.</summary>
+    public DeviceKind Kind =>
+        HasTensorCores ? DeviceKind.CudaTensorCores : Architecture is null ? DeviceKind.OpenCl : DeviceKind.Cuda;
+
     /// <summary>The device in words.</summary>
     public string Description { get; }
 
     /// <summary>Bytes that its driver grants for slices: of a CUDA device what was free when it was opened, less a reserve.</summary>
     public long GrantedBytes => Memory.GrantedBytes;
 
+    /// <summary>Bytes of these that are in use.</summary>
+    public long UsedBytes => Memory.UsedBytes;
+
     /// <summary>ILGPU's accelerator.</summary>
     internal Accelerator Accelerator { get; }
 
     /// <summary>The compute capability of a CUDA device; null for OpenCL.</summary>
     internal CudaArchitecture? Architecture { get; }
+
+    /// <summary>Whether it has tensor cores for bfloat16, and so the kernels of <see cref="Cuda.CudaKernels"/>.</summary>
+    internal bool HasTensorCores => Architecture >= CudaArchitecture.SM_80;
 
     /// <summary>The device's memory.</summary>
     internal DeviceMemory Memory { get; }

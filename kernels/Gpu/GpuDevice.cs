@@ -13,13 +13,12 @@ namespace Llama3Cluster.Kernels.Gpu;
 /// A GPU, through ILGPU on CUDA or OpenCL. Weights, activations and KV caches lie in its memory. Several devices may share one
 /// <see cref="GpuContext"/>: slices on the same GPU, each with a stream of its own.
 /// </summary>
-public sealed class GpuDevice : ComputeDevice
+public sealed partial class GpuDevice : ComputeDevice
 {
     private readonly GpuContext _context;
     private readonly GpuQueue _queue;
     private readonly GpuOperations _operations;
     private readonly StepRecordings? _recordings;
-    private GpuBuffer _indices;
 
     /// <summary>Opens a stream on a GPU. The context outlives the device.</summary>
     public GpuDevice(GpuContext context)
@@ -33,12 +32,16 @@ public sealed class GpuDevice : ComputeDevice
         _context = context;
         _queue = new GpuQueue(context);
         _operations = operations(_queue);
-        _recordings = StepRecordings.For(_queue);
-        _indices = new GpuBuffer(_queue, 256 * sizeof(int), "arg-max");
+        _recordings = CudaGraphs.For(_queue) is { } graphs ? new StepRecordings(graphs, _queue) : null;
+        _indices = new GpuBuffer(_queue, IndexBytes, "arg-max");
+        _candidates = new GpuBuffer(_queue, CandidateBytes, "the likeliest tokens");
     }
 
     /// <inheritdoc/>
     public override string Name => _context.Description;
+
+    /// <inheritdoc/>
+    public override DeviceKind Kind => _context.Kind;
 
     /// <inheritdoc/>
     public override long MemoryBytes => _context.GrantedBytes;
@@ -222,22 +225,6 @@ public sealed class GpuDevice : ComputeDevice
     }
 
     /// <inheritdoc/>
-    public override void ArgMax(DeviceTensor logits, int rows, Span<int> indices)
-    {
-        OperationChecks.ArgMax(logits, rows, indices);
-        if (_indices.Bytes < rows * sizeof(int))
-        {
-            _queue.Synchronize();
-            _indices.Dispose();
-            _indices = new GpuBuffer(_queue, rows * sizeof(int), "arg-max");
-        }
-
-        RowArgs args = RowsOf(logits, logits, logits) with { Indices = _indices.View<int>() };
-        _queue.Launch(RowKernels.ArgMax, new Index3D(rows, 1, 1), args);
-        _queue.Download(_indices, 0, indices[..rows]);
-    }
-
-    /// <inheritdoc/>
     public override void Synchronize() => _queue.Synchronize();
 
     /// <inheritdoc/>
@@ -248,6 +235,7 @@ public sealed class GpuDevice : ComputeDevice
             _queue.Synchronize();
             _recordings?.Dispose();
             _indices.Dispose();
+            _candidates.Dispose();
             _operations.Dispose();
             _queue.Dispose();
         }

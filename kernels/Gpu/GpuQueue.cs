@@ -28,6 +28,14 @@ internal sealed unsafe class GpuQueue : IDisposable
     /// <summary>The stream.</summary>
     public AcceleratorStream Stream { get; }
 
+    /// <summary>
+    /// How often a buffer that launches share has been replaced by a larger one: launches that were recorded before still name the old one.
+    /// </summary>
+    public int ReplacedBuffers { get; private set; }
+
+    /// <summary>Says that a buffer that launches share has been replaced.</summary>
+    public void CountReplacedBuffer() => ReplacedBuffers++;
+
     /// <summary>Enqueues a kernel; nothing if a dimension of the grid is 0.</summary>
     public void Launch<TArgs>(KernelEntry<TArgs> entry, Index3D groups, in TArgs args)
         where TArgs : struct => Context.Launcher(entry).Launch(Stream, groups, args);
@@ -51,6 +59,7 @@ internal sealed unsafe class GpuQueue : IDisposable
     public Span<byte> Stage(int bytes, GpuBuffer target, long byteOffset)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(byteOffset + bytes, target.Bytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, StagingBuffer.Bytes);
         if (bytes > _staging.Free)
             Synchronize();
         Span<byte> span = _staging.Take(bytes);

@@ -15,6 +15,7 @@ public sealed class StageExecutor : IDisposable
     private readonly RaggedBatch _batch;
     private readonly Sampler? _sampler;
     private readonly float[] _staging;
+    private readonly Candidate[] _best;
     private readonly TokenLogProb[] _top = new TokenLogProb[SamplingParameters.MaxTopLogProbs];
 
     /// <summary>Takes over a loaded slice.</summary>
@@ -27,6 +28,7 @@ public sealed class StageExecutor : IDisposable
         _sequences = new SequenceTable(slots, options.ContextLength);
         _batch = new RaggedBatch(options.MaxRows, options.MaxSequences, ModelSlice.MaxTableEntries(options));
         _staging = new float[Math.Max(options.MaxRows * slice.HiddenSize, slice.Range.HasHead ? slice.VocabularySize : 0)];
+        _best = slice.HasRemoteLogits ? new Candidate[options.MaxLogitRows * Candidate.Most] : [];
         _sampler = slice.Range.HasHead ? new Sampler(slice.VocabularySize) : null;
     }
 
@@ -77,15 +79,22 @@ public sealed class StageExecutor : IDisposable
             throw new InvalidOperationException($"the slice of {Slice.Range} has no head to sample from");
         result.Reset(step.Epoch, step.Number);
         Span<float> logits = _staging.AsSpan(0, Slice.VocabularySize);
-        int logitRow = 0;
+        int candidates = GetCandidates(step), logitRow = 0;
         foreach (ref readonly SequenceRun run in step.Runs)
         {
             if (!run.Samples)
                 continue;
             SequenceState sequence = _sequences[run.Slot];
-            Slice.GetLogits(logitRow++, logits);
-            TokenLogProb token = _sampler.Sample(
-                logits, sequence.Sampling, sequence.Tokens, sequence.PromptLength, run.SampleIndex, _top, out int topCount);
+            ReadOnlySpan<Candidate> best = _best.AsSpan(logitRow * candidates, candidates);
+            int topCount = 0;
+            if (candidates == 0 || _sampler.CandidatesFor(sequence.Sampling) == 0 || !_sampler.TrySample(best, sequence.Sampling, run.SampleIndex, out TokenLogProb token))
+            {
+                Slice.GetLogits(logitRow, logits);
+                token = _sampler.Sample(
+                    logits, sequence.Sampling, sequence.Tokens, sequence.PromptLength, run.SampleIndex, _top, out topCount);
+            }
+
+            logitRow++;
             result.Add(run.Slot, run.Sequence, run.SampleIndex, token, _top.AsSpan(0, topCount));
         }
     }
@@ -95,6 +104,25 @@ public sealed class StageExecutor : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => Slice.Dispose();
+
+    // Where logits are far away: as many of each row's largest as any of the rows needs; 0 if all rows need all.
+    private int GetCandidates(Step step)
+    {
+        if (!Slice.HasRemoteLogits)
+            return 0;
+        int count = 0, rows = 0;
+        foreach (ref readonly SequenceRun run in step.Runs)
+        {
+            if (!run.Samples)
+                continue;
+            count = Math.Max(count, _sampler!.CandidatesFor(_sequences[run.Slot].Sampling));
+            rows++;
+        }
+
+        if (count > 0)
+            Slice.GetTopCandidates(rows, count, _best);
+        return count;
+    }
 
     private void FillBatch(Step step, bool allLogits)
     {

@@ -29,4 +29,7 @@ public sealed record PlannedStage(string Node, int DeviceIndex, SliceRange Slice
     /// it counts nothing.
     /// </summary>
     public double StepSeconds { get; init; }
+
+    /// <summary>Bytes of activations, logits and tables, where they are counted: on GPUs.</summary>
+    public long BufferBytes { get; init; }
 }

@@ -19,11 +19,16 @@ public sealed record ModelProfile(
     IReadOnlyList<long> LayerBytes, long EmbeddingBytes, long HeadBytes, bool TiedHead, long KvBytesPerTokenPerLayer,
     long ActivationBytesPerToken, int ContextLength)
 {
+    /// <summary>What the parts take on GPUs, by kind; where a kind is missing, what they take in the file.</summary>
+    public IReadOnlyDictionary<DeviceKind, DeviceProfile> Gpus { get; init; } = new Dictionary<DeviceKind, DeviceProfile>();
+
     /// <summary>The profile of an opened model; reads headers only.</summary>
     /// <param name="file">The model.</param>
     /// <param name="kvFormat">How keys and values will be cached.</param>
     /// <param name="activations">How the residual stream will travel between stages.</param>
-    public static ModelProfile From(ModelFile file, KvFormat kvFormat, ActivationFormat activations = ActivationFormat.F32)
+    /// <param name="largest">The largest batch, from which follows what slices take on GPUs; null if there are none.</param>
+    public static ModelProfile From(
+        ModelFile file, KvFormat kvFormat, ActivationFormat activations = ActivationFormat.F32, SliceOptions? largest = null)
     {
         ArgumentNullException.ThrowIfNull(file);
         var config = file.Config;
@@ -35,9 +40,20 @@ public sealed record ModelProfile(
             config.TiedHead,
             KvBytesPerTokenPerLayer: new KvShape(1, 1, config.KvHeadCount, config.HeadDim, kvFormat).BytesPerBlock / KvShape.BlockSize,
             ActivationBytesPerToken: (long)config.HiddenSize * activations.ElementBytes(),
-            config.ContextLength);
+            config.ContextLength)
+        {
+            Gpus = largest is null
+                ? new Dictionary<DeviceKind, DeviceProfile>()
+                : Enum.GetValues<DeviceKind>().Where(kind => kind != DeviceKind.Host).ToDictionary(kind => kind, kind => DeviceProfile.OnGpu(file, kind, largest)),
+        };
 
         long BytesOf(int first, int last, bool hasEmbedding = false, bool hasHead = false) =>
             ModelSlice.BytesOf(file, new SliceRange(first, last, hasEmbedding, hasHead));
     }
+
+    /// <summary>What the parts take on a kind of device.</summary>
+    public DeviceProfile On(DeviceKind kind) => Gpus.TryGetValue(kind, out DeviceProfile? profile)
+        ? profile
+        : new DeviceProfile(
+            LayerBytes, EmbeddingBytes, HeadBytes, TiedHead ? EmbeddingBytes : 0, KvBytesPerTokenPerLayer, BufferBytes: 0, LayerBufferBytes: 0, HeadBufferBytes: 0);
 }

@@ -28,5 +28,5 @@ internal sealed record Pipeline(PipelineShape Shape, PlannerDevice[] Devices, in
         return new Pipeline(shape, placed, neededStages);
     }
 
-    public static DeviceClass ClassOf(PlannerDevice device) => new(device.MemoryBytes, device.BytesPerSecond);
+    public static DeviceClass ClassOf(PlannerDevice device) => new(device.MemoryBytes, device.BytesPerSecond, device.Kind);
 }

@@ -49,7 +49,7 @@ internal sealed class PipelineFitter(ModelUnits units, int minBlocks, int maxBlo
     /// </summary>
     public PipelineShape? Fit(IReadOnlyList<DeviceClass> devices)
     {
-        string key = string.Join(' ', devices.Select(device => $"{device.MemoryBytes}:{device.BytesPerSecond:R}"));
+        string key = string.Join(' ', devices.Select(device => $"{device.MemoryBytes}:{device.BytesPerSecond:R}:{(int)device.Kind}"));
         if (!_shapes.TryGetValue(key, out var shape))
             _shapes[key] = shape = Search(devices);
         return shape;
@@ -141,9 +141,10 @@ internal sealed class PipelineFitter(ModelUnits units, int minBlocks, int maxBlo
         for (int stage = 0; stage < split.Order.Length; stage++)
         {
             int first = split.Boundaries[stage], end = split.Boundaries[stage + 1];
-            long blockBytes = units.KvBytes(first, end, 1);
+            DeviceClass device = split.Order[stage];
+            long blockBytes = units.KvBytes(first, end, 1, device.Kind);
             if (blockBytes > 0)
-                most = Math.Min(most, (split.Order[stage].MemoryBytes - units.WeightBytes(first, end)) / blockBytes);
+                most = Math.Min(most, (device.MemoryBytes - units.MemoryBytes(first, end, 0, device.Kind)) / blockBytes);
         }
 
         return (int)most;

@@ -30,14 +30,17 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
     public IReadOnlyList<string> Refusal(IReadOnlyList<PlannerDevice> devices, int minBlocks, int mostBlocks)
     {
         int stages = options.StagesPerReplica ?? Math.Clamp(devices.Count, 1, units.Count);
-        long needed = units.ReplicaBytes(stages, minBlocks), weights = units.ReplicaBytes(stages, 0);
+        DeviceKind kind = devices.Select(device => device.Kind).Distinct().Count() == 1 ? devices[0].Kind : DeviceKind.Host;
+        long needed = units.ReplicaBytes(stages, minBlocks, kind), kv = units.KvBytes(0, units.Count, minBlocks, kind);
+        long weights = stages == 1 ? units.WeightBytes(0, units.Count, kind) : units.WeightBytes(0, 1, kind) + units.WeightBytes(1, units.Count, kind);
+        string buffers = needed > weights + kv ? $", {ByteSize.Format(needed - weights - kv)} to compute in" : "";
         long present = devices.Sum(device => device.MemoryBytes);
         string had = devices.Count == 0
             ? "there is no device"
             : $"{Devices(devices.Count)} {(devices.Count == 1 ? "has" : "have")} {ByteSize.Format(present)}: "
                 + string.Join(", ", devices.Select(Named));
-        string first = $"the model does not fit: it needs {ByteSize.Format(needed)} ({ByteSize.Format(weights)} of weights and "
-            + $"{ByteSize.Format(needed - weights)} of KV cache for {Positions(minBlocks)}), but {had}";
+        string first = $"the model does not fit: it needs {ByteSize.Format(needed)} ({ByteSize.Format(weights)} of weights{buffers} and "
+            + $"{ByteSize.Format(kv)} of KV cache for {Positions(minBlocks)}), but {had}";
         return [$"{first}; {Cause(devices, stages, needed, present)}", Remedy(devices, stages, needed - present, mostBlocks)];
     }
 
@@ -107,9 +110,12 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
     private string Stage(Pipeline pipeline, int stage)
     {
         int first = pipeline.Shape.Boundaries[stage], end = pipeline.Shape.Boundaries[stage + 1];
-        long weights = units.WeightBytes(first, end), kv = units.KvBytes(first, end, pipeline.Shape.Blocks);
-        return $"{Named(pipeline.Devices[stage])} holds {units.Slice(first, end)} with {ByteSize.Format(weights)} of weights "
-            + $"and {ByteSize.Format(kv)} of KV cache, {Milliseconds(pipeline.Shape.StageSeconds[stage])} a step";
+        PlannerDevice device = pipeline.Devices[stage];
+        long weights = units.WeightBytes(first, end, device.Kind), kv = units.KvBytes(first, end, pipeline.Shape.Blocks, device.Kind);
+        long buffers = units.BufferBytes(first, end, device.Kind);
+        return $"{Named(device)} holds {units.Slice(first, end)} with {ByteSize.Format(weights)} of weights"
+            + (buffers > 0 ? $", {ByteSize.Format(buffers)} to compute in" : "")
+            + $" and {ByteSize.Format(kv)} of KV cache, {Milliseconds(pipeline.Shape.StageSeconds[stage])} a step";
     }
 
     private string WhySpare(Formation formation)

@@ -31,6 +31,7 @@ internal static class PlannerChecks
             string name = $"device {device.Node}/{device.Index} ({device.Name})";
             Require(seen.Add((device.Node, device.Index)), $"{name} is listed twice", nameof(devices));
             Require(device.MemoryBytes >= 0, $"{name} has {device.MemoryBytes} bytes of memory", nameof(devices));
+            Require(Enum.IsDefined(device.Kind), $"{name} is of kind {(int)device.Kind}, which this release does not know", nameof(devices));
             Require(
                 device.BytesPerSecond > 0 && double.IsFinite(device.BytesPerSecond),
                 $"{name} reads {device.BytesPerSecond} bytes a second", nameof(devices));

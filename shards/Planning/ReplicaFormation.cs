@@ -67,8 +67,8 @@ internal sealed class ReplicaFormation(
     /// </summary>
     private List<PlannerDevice>? NextMembers(List<PlannerDevice> pool, int leastStages, bool isSameNodePreferred)
     {
-        List<PlannerDevice> roomiest = [.. pool.OrderByDescending(device => device.MemoryBytes)];
-        if (roomiest.Count == 0 || roomiest[0].MemoryBytes < units.LargestUnitBytes(minBlocks))
+        List<PlannerDevice> roomiest = [.. pool.OrderByDescending(RoomOf)];
+        if (pool.Count == 0 || pool.Max(device => device.MemoryBytes) < units.LargestUnitBytes(minBlocks))
             return null;
         for (int stages = leastStages; stages <= Math.Min(MostStages, pool.Count); stages++)
         {
@@ -159,6 +159,9 @@ internal sealed class ReplicaFormation(
                 ? Pipeline.Place(shape, members, pipeline.NeededStages)
                 : null;
     }
+
+    // What is left for weights and KV cache.
+    private long RoomOf(PlannerDevice device) => device.MemoryBytes - units.BufferBytes(0, units.Count, device.Kind);
 
     private static DeviceClass[] Classes(List<PlannerDevice> members) => [.. members.Select(Pipeline.ClassOf)];
 

@@ -67,10 +67,11 @@ public static class SlicePlanner
         {
             int first = shape.Boundaries[stage], end = shape.Boundaries[stage + 1];
             var device = pipeline.Devices[stage];
-            long weightBytes = units.WeightBytes(first, end), kvBytes = units.KvBytes(first, end, shape.Blocks);
+            long weightBytes = units.WeightBytes(first, end, device.Kind), kvBytes = units.KvBytes(first, end, shape.Blocks, device.Kind);
             stages[stage] = new PlannedStage(device.Node, device.Index, units.Slice(first, end), weightBytes, kvBytes)
             {
                 StepSeconds = shape.StageSeconds[stage],
+                BufferBytes = units.BufferBytes(first, end, device.Kind),
             };
         }
 

@@ -68,7 +68,7 @@ internal static class SplitSearch
     }
 
     private static bool Fits(ModelUnits units, DeviceClass device, int first, int end, int blocks, double longest) =>
-        units.MemoryBytes(first, end, blocks) <= device.MemoryBytes && units.ReadBytes(first, end) / device.BytesPerSecond <= longest;
+        units.MemoryBytes(first, end, blocks, device.Kind) <= device.MemoryBytes && units.ReadBytes(first, end) / device.BytesPerSecond <= longest;
 
     private static StageSplit? Minimize(
         ModelUnits units, StageGraph orders, int blocks, double longest, Func<double, double, double> combine)

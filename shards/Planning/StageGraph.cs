@@ -1,7 +1,9 @@
+using Llama3Cluster.Kernels.Devices;
+
 namespace Llama3Cluster.Shards.Planning;
 
 /// <summary>Devices that are the same to the planner.</summary>
-internal readonly record struct DeviceClass(long MemoryBytes, double BytesPerSecond);
+internal readonly record struct DeviceClass(long MemoryBytes, double BytesPerSecond, DeviceKind Kind);
 
 /// <summary>
 /// The orders of devices along a pipeline that a search may choose from, as a graph: a state says which devices have been used, an

@@ -1,3 +1,5 @@
+using Llama3Cluster.Kernels.Devices;
+
 namespace Llama3Cluster.Shards.Sampling;
 
 /// <summary>
@@ -25,7 +27,10 @@ public sealed class Sampler
     private readonly TokenDraw _draw;
     private readonly float[] _modelLogits;
 
-    /// <summary>Allocates the scratch for one vocabulary, about 24 bytes a token.</summary>
+    // Minus infinity everywhere between calls.
+    private readonly float[] _sparseLogits;
+
+    /// <summary>Allocates the scratch for one vocabulary, about 28 bytes a token.</summary>
     /// <param name="vocabularySize">Logits of a row.</param>
     public Sampler(int vocabularySize)
     {
@@ -35,6 +40,57 @@ public sealed class Sampler
         _candidates = new CandidateSet(vocabularySize);
         _draw = new TokenDraw(vocabularySize);
         _modelLogits = new float[vocabularySize];
+        _sparseLogits = new float[vocabularySize];
+        Array.Fill(_sparseLogits, float.NegativeInfinity);
+    }
+
+    /// <summary>
+    /// How many of the largest logits decide a choice by these parameters, so that <see cref="TrySample"/> needs no others; 0 if all may.
+    /// </summary>
+    public int CandidatesFor(SamplingParameters parameters)
+    {
+        if (parameters.TopLogProbs is not null || LogitAdjustment.IsNeeded(parameters))
+            return 0;
+        if (parameters.Temperature == 0)
+            return 1;
+
+        // One more than are kept says whether there are more.
+        return parameters.TopK is > 0 and < Candidate.Most ? Math.Min(parameters.TopK + 1, _vocabularySize) : 0;
+    }
+
+    /// <summary>Chooses a token from the largest logits alone: the one that <see cref="Sample"/> chooses from all.</summary>
+    /// <param name="best">The largest logits, at least as many as <see cref="CandidatesFor"/> says; largest first, of equals the lower token first.</param>
+    /// <param name="parameters">How to choose.</param>
+    /// <param name="index">The token's number within the answer.</param>
+    /// <param name="token">The token, without a log-probability.</param>
+    /// <returns>False where all logits are needed: the largest is infinite, or none is a number.</returns>
+    /// <exception cref="ArgumentException">There are too few logits.</exception>
+    public bool TrySample(ReadOnlySpan<Candidate> best, SamplingParameters parameters, int index, out TokenLogProb token)
+    {
+        ArgumentNullException.ThrowIfNull(parameters);
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        int needed = CandidatesFor(parameters);
+        if (needed == 0 || best.Length < needed)
+            throw new ArgumentException($"{best.Length} of the largest logits were given; {(needed == 0 ? _vocabularySize : needed)} are needed", nameof(best));
+
+        float max = best[0].Value;
+        token = new TokenLogProb(best[0].Index, 0);
+        if (!float.IsFinite(max))
+            return false;
+        if (parameters.Temperature == 0)
+            return true;
+
+        // As the filters of all logits would leave them.
+        ReadOnlySpan<Candidate> kept = best[..Math.Min(parameters.TopK, needed)];
+        foreach (Candidate candidate in kept)
+            _sparseLogits[candidate.Index] = float.IsNaN(candidate.Value) ? float.NegativeInfinity : candidate.Value;
+        bool isCut = needed > parameters.TopK && best[parameters.TopK].Value >= float.MinValue;
+        TokenRank cut = isCut ? TokenRank.Of(kept[^1].Value, kept[^1].Index) : TokenRank.KeepAll;
+        int chosen = Draw(_sparseLogits, cut, max, parameters, CounterRandom.UniformDouble(parameters.Seed, (ulong)index));
+        foreach (Candidate candidate in kept)
+            _sparseLogits[candidate.Index] = float.NegativeInfinity;
+        token = new TokenLogProb(chosen, 0);
+        return true;
     }
 
     /// <summary>Chooses a token.</summary>
@@ -80,7 +136,7 @@ public sealed class Sampler
 
         int token = parameters.Temperature == 0
             ? LogitScan.NextAtLeast(logits, 0, max)
-            : Draw(logits, max, parameters, CounterRandom.UniformDouble(parameters.Seed, (ulong)index));
+            : Draw(logits, CutOfTopK(logits, parameters), max, parameters, CounterRandom.UniformDouble(parameters.Seed, (ulong)index));
         float modelLogit = isAdjusted ? _modelLogits[token] : logits[token];
         return new TokenLogProb(token, isReported ? LogProb(modelLogit, normalizer) : 0);
     }
@@ -113,12 +169,12 @@ public sealed class Sampler
         return found;
     }
 
-    private int Draw(ReadOnlySpan<float> logits, float max, SamplingParameters parameters, double uniform)
+    private TokenRank CutOfTopK(ReadOnlySpan<float> logits, SamplingParameters parameters) =>
+        parameters.TopK > 0 && parameters.TopK < _vocabularySize ? _candidates.CutAfter(logits, parameters.TopK) : TokenRank.KeepAll;
+
+    private int Draw(ReadOnlySpan<float> logits, TokenRank cut, float max, SamplingParameters parameters, double uniform)
     {
         double inverseTemperature = 1.0 / parameters.Temperature;
-        var cut = TokenRank.KeepAll;
-        if (parameters.TopK > 0 && parameters.TopK < _vocabularySize)
-            cut = _candidates.CutAfter(logits, parameters.TopK);
         if (parameters.MinP > 0)
             cut = TokenRank.Stricter(cut, TokenRank.AtLeast(LogitOfRelativeProbability(parameters.MinP, max, parameters.Temperature)));
 

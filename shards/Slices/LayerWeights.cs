@@ -13,12 +13,29 @@ internal sealed record LayerWeights(
 
     public static LayerWeights Load(ModelFile file, ComputeDevice device, int layer)
     {
-        DeviceTensor Vector(TensorRole role) => device.LoadVector(file.Tensor(role, layer));
-        WeightMatrix Matrix(TensorRole role) => device.LoadMatrix(file.Tensor(role, layer), WeightUse.Product);
-        return new LayerWeights(
-            Vector(TensorRole.AttentionNorm), Matrix(TensorRole.Query), Matrix(TensorRole.Key), Matrix(TensorRole.Value),
-            Matrix(TensorRole.AttentionOutput), Vector(TensorRole.FeedForwardNorm), Matrix(TensorRole.Gate), Matrix(TensorRole.Up),
-            Matrix(TensorRole.Down));
+        var loaded = new List<IDisposable>();
+        T Keep<T>(T weights)
+            where T : IDisposable
+        {
+            loaded.Add(weights);
+            return weights;
+        }
+
+        DeviceTensor Vector(TensorRole role) => Keep(device.LoadVector(file.Tensor(role, layer)));
+        WeightMatrix Matrix(TensorRole role) => Keep(device.LoadMatrix(file.Tensor(role, layer), WeightUse.Product));
+        try
+        {
+            return new LayerWeights(
+                Vector(TensorRole.AttentionNorm), Matrix(TensorRole.Query), Matrix(TensorRole.Key), Matrix(TensorRole.Value),
+                Matrix(TensorRole.AttentionOutput), Vector(TensorRole.FeedForwardNorm), Matrix(TensorRole.Gate), Matrix(TensorRole.Up),
+                Matrix(TensorRole.Down));
+        }
+        catch
+        {
+            // Where memory runs out, what was taken before is given back.
+            loaded.ForEach(weights => weights.Dispose());
+            throw;
+        }
     }
 
     /// <summary>Bytes that the device holds of them beyond the mapped file.</summary>
@@ -32,9 +49,11 @@ internal sealed record LayerWeights(
             tensor.Dispose();
     }
 
-    private static readonly TensorRole[] Roles =
+    /// <summary>The matrices of a layer; besides it has two norms.</summary>
+    public static readonly TensorRole[] Matrices =
     [
-        TensorRole.AttentionNorm, TensorRole.Query, TensorRole.Key, TensorRole.Value, TensorRole.AttentionOutput,
-        TensorRole.FeedForwardNorm, TensorRole.Gate, TensorRole.Up, TensorRole.Down,
+        TensorRole.Query, TensorRole.Key, TensorRole.Value, TensorRole.AttentionOutput, TensorRole.Gate, TensorRole.Up, TensorRole.Down,
     ];
+
+    private static readonly TensorRole[] Roles = [TensorRole.AttentionNorm, TensorRole.FeedForwardNorm, .. Matrices];
 }

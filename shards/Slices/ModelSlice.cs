@@ -146,6 +146,15 @@ public sealed class ModelSlice : IDisposable
     public void GetLogits(int index, Span<float> logits) =>
         (_logits ?? throw new InvalidOperationException("this slice has no head")).Download(index, logits);
 
+    /// <summary>
+    /// Whether logits are far from the host, so that their largest (<see cref="GetTopCandidates"/>) are worth asking for instead of all.
+    /// </summary>
+    public bool HasRemoteLogits => _logits is not null && _device.Kind != DeviceKind.Host;
+
+    /// <summary>The largest logits of the first rows that asked for them: [rows, count], largest first.</summary>
+    public void GetTopCandidates(int rows, int count, Span<Candidate> best) =>
+        _device.TopCandidates(_logits ?? throw new InvalidOperationException("this slice has no head"), rows, count, best);
+
     /// <summary>Carries a batch through the slice: from its tokens or the hidden state set before, to the hidden state or logits.</summary>
     public void Forward(RaggedBatch batch)
     {

@@ -10,7 +10,12 @@ namespace Llama3Cluster.Shards.Slices;
 /// <param name="KvBlocks">KV blocks of 16 positions.</param>
 /// <param name="KvFormat">How keys and values are stored.</param>
 public sealed record SliceOptions(
-    int MaxRows, int MaxSequences, int MaxLogitRows, int ContextLength, int KvBlocks, KvFormat KvFormat);
+    int MaxRows, int MaxSequences, int MaxLogitRows, int ContextLength, int KvBlocks, KvFormat KvFormat)
+{
+    /// <summary>Options for serving: a step wants the logits of at most one row of each sequence.</summary>
+    public static SliceOptions ForServing(int maxRows, int maxSequences, int contextLength, int kvBlocks, KvFormat kvFormat) =>
+        new(maxRows, maxSequences, Math.Min(maxRows, maxSequences), contextLength, kvBlocks, kvFormat);
+}
 
 /// <summary>How far a slice's loading has come.</summary>
 /// <param name="BytesLoaded">Weight bytes loaded.</param>

@@ -35,6 +35,7 @@ internal static class SelfTestCases
 
         yield return new SelfTestCase("rms-norm", Single, RmsNorm);
         yield return new SelfTestCase("arg-max", Single, ArgMax);
+        yield return new SelfTestCase("top candidates", 0, TopCandidates);
         foreach (KvFormat format in Enum.GetValues<KvFormat>())
         {
             foreach ((int headDim, int group) in new[] { (64, 4), (128, 4), (128, 8), (128, 1) })
@@ -107,6 +108,14 @@ internal static class SelfTestCases
         var indices = new int[4];
         device.ArgMax(logits, 4, indices);
         return [.. indices.Select(index => (float)index)];
+    }
+
+    private static float[] TopCandidates(ComputeDevice device)
+    {
+        using DeviceTensor logits = Tensor(device, 3, 128_256, SelfTestMatrix.Numbers(3 * 128_256, seed: 10));
+        var best = new Candidate[3 * Candidate.Most];
+        device.TopCandidates(logits, 3, Candidate.Most, best);
+        return [.. best.SelectMany(candidate => new[] { candidate.Index, candidate.Value })];
     }
 
     private static float[] Replayed(ComputeDevice device) => Steps(device, (batch, step) => device.RunStep(batch, step));

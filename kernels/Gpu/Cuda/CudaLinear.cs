@@ -24,20 +24,35 @@ internal sealed class CudaLinear(ILinearOperation portable) : ILinearOperation
     private GpuBuffer? _activations;
     private GpuBuffer? _rowScales;
 
+    /// <summary>Whether there are kernels for products with such a matrix.</summary>
+    public static bool Takes(WeightFormat format, int columns) => TileLayout.Fits(format, columns) && columns <= WidestInput;
+
+    /// <summary>How a matrix is kept: in planes for other kernels, in tiles for products.</summary>
+    public static (bool Planes, bool Tiles) ArrangementsFor(WeightFormat format, int columns, WeightUse use)
+    {
+        bool tiles = use.HasFlag(WeightUse.Product) && Takes(format, columns);
+        return (!tiles || use.HasFlag(WeightUse.Lookup), tiles);
+    }
+
+    /// <summary>Bytes that are reserved for inputs of this shape: activations in 16 bits, and their scales.</summary>
+    public static (long Activations, long Scales) InputBytes(int rows, int columns) =>
+        columns % TileLayout.Columns == 0 && columns <= WidestInput ? (ActivationLayout.ByteCount(rows, columns), (long)rows * sizeof(float)) : (0, 0);
+
     /// <inheritdoc/>
     public GpuMatrix Load(GpuQueue queue, TensorData data, WeightUse use)
     {
-        bool tiles = use.HasFlag(WeightUse.Product) && TileLayout.Fits(data.Format, data.Columns);
-        return new GpuMatrix(queue, data, planes: !tiles || use.HasFlag(WeightUse.Lookup), tiles);
+        (bool planes, bool tiles) = ArrangementsFor(data.Format, data.Columns, use);
+        return new GpuMatrix(queue, data, planes, tiles);
     }
 
     /// <inheritdoc/>
     public void Reserve(GpuQueue queue, int rows, int columns)
     {
-        if (columns % TileLayout.Columns != 0 || columns > WidestInput)
+        (long activations, long scales) = InputBytes(rows, columns);
+        if (activations == 0)
             return;
-        Grow(queue, ref _activations, ActivationLayout.ByteCount(rows, columns), "activations for tensor cores");
-        Grow(queue, ref _rowScales, (long)rows * sizeof(float), "the scales of activations");
+        Grow(queue, ref _activations, activations, "activations for tensor cores");
+        Grow(queue, ref _rowScales, scales, "the scales of activations");
     }
 
     /// <inheritdoc/>
@@ -148,9 +163,14 @@ internal sealed class CudaLinear(ILinearOperation portable) : ILinearOperation
     {
         if (buffer is not null && buffer.Bytes >= bytes)
             return;
-        queue.Synchronize();
-        buffer?.Dispose();
-        buffer = null;
+        if (buffer is not null)
+        {
+            queue.Synchronize();
+            queue.CountReplacedBuffer();
+            buffer.Dispose();
+            buffer = null;
+        }
+
         buffer = new GpuBuffer(queue, bytes, purpose);
     }
 }

@@ -13,7 +13,8 @@ namespace Llama3Cluster.Kernels.Gpu.Cuda;
 /// </summary>
 internal sealed class CudaPagedAttention(GpuQueue queue, IAttentionOperation portable) : IAttentionOperation
 {
-    private const long PartialBytes = 32L << 20;
+    /// <summary>Bytes for the states of spans that are computed apart.</summary>
+    public const long PartialBytes = 32L << 20;
 
     // So many warps a multiprocessor hide what memory makes them wait.
     private const int WarpsPerMultiprocessor = 8;

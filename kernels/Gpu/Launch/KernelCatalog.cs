@@ -11,6 +11,7 @@ internal static class KernelCatalog
     [
         .. EmbeddingKernels.Entries,
         .. RowKernels.Entries,
+        CandidateKernel.Entry,
         .. LinearKernels.Entries,
         .. RotationKernels.Entries,
         .. KvAppendKernels.Entries,

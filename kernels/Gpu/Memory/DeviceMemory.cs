@@ -6,7 +6,7 @@ using Llama3Cluster.Kernels.Devices;
 namespace Llama3Cluster.Kernels.Gpu.Memory;
 
 /// <summary>The memory of one accelerator: what the driver grants, and what slices have taken of it.</summary>
-internal sealed class DeviceMemory(Accelerator accelerator, string device, long grantedBytes)
+internal sealed class DeviceMemory(Accelerator accelerator, DeviceKind kind, string device, long grantedBytes)
 {
     private long _used;
 
@@ -22,7 +22,7 @@ internal sealed class DeviceMemory(Accelerator accelerator, string device, long 
     /// <exception cref="DeviceMemoryException">There are not so many left.</exception>
     public MemoryBuffer1D<byte, Stride1D.Dense> Allocate(long bytes, string purpose)
     {
-        if (Interlocked.Add(ref _used, bytes) > grantedBytes)
+        if (Interlocked.Add(ref _used, GpuMemoryNeeds.Allocation(kind, bytes)) > grantedBytes)
         {
             Release(bytes);
             throw new DeviceMemoryException(Describe(bytes, purpose));
@@ -40,7 +40,7 @@ internal sealed class DeviceMemory(Accelerator accelerator, string device, long 
     }
 
     /// <summary>Says that so many bytes were freed.</summary>
-    public void Release(long bytes) => Interlocked.Add(ref _used, -bytes);
+    public void Release(long bytes) => Interlocked.Add(ref _used, -GpuMemoryNeeds.Allocation(kind, bytes));
 
     private string Describe(long bytes, string purpose) => string.Create(CultureInfo.InvariantCulture,
         $"{device} has no {Mebibytes(bytes)} for {purpose}: {Mebibytes(UsedBytes)} of the {Mebibytes(grantedBytes)} that it grants are in use. Give it fewer layers, a smaller KV cache (--kv-tokens, --kv-type q8_0) or a more compact weight format");

@@ -13,6 +13,9 @@ internal sealed class GpuBatch : DeviceBatch
 {
     private const int NumbersPerSequence = 5;
 
+    // Token, position, sequence, logit row; first row and rows of a tile.
+    private const int TablesPerRow = 6;
+
     private readonly GpuQueue _queue;
     private readonly GpuBuffer _buffer;
     private readonly int _maxRows;
@@ -28,8 +31,12 @@ internal sealed class GpuBatch : DeviceBatch
         _queue = queue;
         (_maxRows, _maxSequences, _maxBlocks) = (maxRows, maxSequences, maxBlocks);
         _tiles = new int[2 * maxRows];
-        _buffer = new GpuBuffer(queue, ((long)BlocksAt + maxBlocks) * sizeof(int), $"the tables of batches of {maxRows} rows");
+        _buffer = new GpuBuffer(queue, BytesOf(maxRows, maxSequences, maxBlocks), $"the tables of batches of {maxRows} rows");
     }
+
+    /// <summary>Bytes of a batch's tables.</summary>
+    public static long BytesOf(int maxRows, int maxSequences, int maxBlocks) =>
+        checked(((long)TablesPerRow * maxRows) + ((long)NumbersPerSequence * maxSequences) + maxBlocks) * sizeof(int);
 
     /// <summary>The loaded batch on the host.</summary>
     /// <exception cref="InvalidOperationException">Nothing has been loaded.</exception>
@@ -118,7 +125,7 @@ internal sealed class GpuBatch : DeviceBatch
 
     private int TilesAt => 4 * _maxRows;
 
-    private int SequencesAt => 6 * _maxRows;
+    private int SequencesAt => TablesPerRow * _maxRows;
 
     private int BlocksAt => SequencesAt + (NumbersPerSequence * _maxSequences);
 

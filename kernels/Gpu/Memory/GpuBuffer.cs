@@ -19,10 +19,13 @@ internal sealed class GpuBuffer : IDisposable
     public GpuBuffer(GpuQueue queue, long bytes, string purpose)
     {
         _memory = queue.Context.Memory;
-        Bytes = checked((Math.Max(bytes, 1) + Alignment - 1) / Alignment * Alignment);
+        Bytes = Aligned(bytes);
         _buffer = _memory.Allocate(Bytes, purpose);
         _buffer.MemSetToZero(queue.Stream);
     }
+
+    /// <summary>The size of a buffer for so many bytes.</summary>
+    public static long Aligned(long bytes) => checked((Math.Max(bytes, 1) + Alignment - 1) / Alignment * Alignment);
 
     /// <summary>Its size, a multiple of 256.</summary>
     public long Bytes { get; }

@@ -25,16 +25,9 @@ internal sealed class GpuKvCache : KvCache
         KvShape.Check(shape.Format, shape.HeadDim);
         if (shape.HeadDim > AttentionKernels.MostHeadDim)
             throw new ArgumentException($"heads of {shape.HeadDim} elements are beyond the {AttentionKernels.MostHeadDim} that GPU kernels take; use --device cpu", nameof(shape));
-        int padded = (shape.HeadDim + HeadAlignment - 1) / HeadAlignment * HeadAlignment;
-        Chunks = shape.Format switch
-        {
-            KvFormat.F32 => padded / 4,
-            KvFormat.Q8_0 => shape.HeadDim / 16,
-            _ => padded / 8,
-        };
-        int scaleUnits = shape.Format == KvFormat.Q8_0 ? shape.HeadDim / KvShape.ScaleGroup * KvShape.BlockSize * sizeof(ushort) / UnitBytes : 0;
-        HeadUnits = (KvShape.BlockSize * Chunks) + scaleUnits;
-        long bytes = checked((long)shape.Blocks * shape.KvHeads * HeadUnits * UnitBytes);
+        Chunks = ChunksOf(shape);
+        HeadUnits = HeadUnitsOf(shape);
+        long bytes = LayerBytes(shape);
         try
         {
             for (int i = 0; i < 2 * shape.Layers; i++)
@@ -61,6 +54,26 @@ internal sealed class GpuKvCache : KvCache
 
     /// <summary>A layer's values.</summary>
     public ArrayView<U4> Values(int layer) => _buffers[(2 * layer) + 1].View<U4>();
+
+    /// <summary>Bytes of a layer's keys, and again of its values.</summary>
+    public static long LayerBytes(KvShape shape) => checked((long)shape.Blocks * shape.KvHeads * HeadUnitsOf(shape) * UnitBytes);
+
+    private static int ChunksOf(KvShape shape)
+    {
+        int padded = (shape.HeadDim + HeadAlignment - 1) / HeadAlignment * HeadAlignment;
+        return shape.Format switch
+        {
+            KvFormat.F32 => padded / 4,
+            KvFormat.Q8_0 => shape.HeadDim / 16,
+            _ => padded / 8,
+        };
+    }
+
+    private static int HeadUnitsOf(KvShape shape)
+    {
+        int scaleUnits = shape.Format == KvFormat.Q8_0 ? shape.HeadDim / KvShape.ScaleGroup * KvShape.BlockSize * sizeof(ushort) / UnitBytes : 0;
+        return (KvShape.BlockSize * ChunksOf(shape)) + scaleUnits;
+    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

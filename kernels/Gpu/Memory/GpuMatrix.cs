@@ -37,8 +37,9 @@ internal sealed class GpuMatrix : WeightMatrix
 
             if (planes)
             {
-                _quants = new GpuBuffer(queue, (long)data.Rows * _rowUnits * WeightLayout.UnitBytes, purpose);
-                _scales = new GpuBuffer(queue, (long)data.Rows * _rowScales * sizeof(ushort), purpose);
+                (long quantBytes, long scaleBytes) = PlaneBytes(data.Format, data.Rows, data.Columns);
+                _quants = new GpuBuffer(queue, quantBytes, purpose);
+                _scales = new GpuBuffer(queue, scaleBytes, purpose);
                 Upload(queue, data, _quants, _scales);
             }
         }
@@ -66,6 +67,11 @@ internal sealed class GpuMatrix : WeightMatrix
 
     /// <summary>Address of its tiles.</summary>
     public ulong Tiles => (_tiles ?? throw new InvalidOperationException("the matrix was not loaded in tiles")).Address;
+
+    /// <summary>Bytes of a matrix's planes of quants and of scales.</summary>
+    public static (long Quants, long Scales) PlaneBytes(WeightFormat format, int rows, int columns) => (
+        checked((long)rows * WeightLayout.RowUnits(format, columns) * WeightLayout.UnitBytes),
+        checked((long)rows * WeightLayout.RowScales(format, columns) * sizeof(ushort)));
 
     /// <inheritdoc/>
     public override long DeviceBytes => (_quants?.Bytes ?? 0) + (_scales?.Bytes ?? 0) + (_tiles?.Bytes ?? 0);

@@ -21,8 +21,8 @@ internal sealed class GpuTensor : DeviceTensor
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(columns);
         _queue = queue;
-        Stride = checked(columns + RowAlignment - 1) / RowAlignment * RowAlignment;
-        Buffer = new GpuBuffer(queue, (long)rows * Stride * sizeof(float), $"a [{rows}, {columns}] tensor");
+        Stride = StrideOf(columns);
+        Buffer = new GpuBuffer(queue, BytesOf(rows, columns), $"a [{rows}, {columns}] tensor");
         Elements = Buffer.View<float>();
         Fours = Buffer.View<F4>();
     }
@@ -41,6 +41,9 @@ internal sealed class GpuTensor : DeviceTensor
 
     /// <summary>The elements, four at a time.</summary>
     public ArrayView<F4> Fours { get; }
+
+    /// <summary>Bytes of a tensor.</summary>
+    public static long BytesOf(int rows, int columns) => checked((long)rows * StrideOf(columns) * sizeof(float));
 
     /// <inheritdoc/>
     public override void Upload(ReadOnlySpan<float> source)
@@ -76,6 +79,8 @@ internal sealed class GpuTensor : DeviceTensor
         if (disposing)
             Buffer.Dispose();
     }
+
+    private static int StrideOf(int columns) => checked(columns + RowAlignment - 1) / RowAlignment * RowAlignment;
 
     private long OffsetOf(int row) => (long)row * Stride * sizeof(float);
 }

@@ -1,4 +1,3 @@
-using ILGPU.Runtime.Cuda;
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Kernels.Formats;
 using Llama3Cluster.Kernels.Gpu.Cuda;
@@ -67,7 +66,7 @@ internal sealed record GpuOperations(ILinearOperation Linear, IAttentionOperatio
     public static GpuOperations For(GpuQueue queue)
     {
         GpuOperations portable = Portable(queue);
-        return queue.Context.Architecture is { } architecture && architecture >= CudaArchitecture.SM_80
+        return queue.Context.HasTensorCores
             ? new GpuOperations(new CudaLinear(portable.Linear), new CudaPagedAttention(queue, portable.Attention))
             : portable;
     }

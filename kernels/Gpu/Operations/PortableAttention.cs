@@ -12,7 +12,7 @@ namespace Llama3Cluster.Kernels.Gpu.Operations;
 internal sealed class PortableAttention(GpuQueue queue) : IAttentionOperation
 {
     // The states of the spans of 64 rows with 32 heads of 128 over 8,192 positions, about.
-    private const long PartialBytes = 32L << 20;
+    internal const long PartialBytes = 32L << 20;
 
     // Fewer groups than so many a multiprocessor leave it waiting for memory.
     private const int GroupsPerMultiprocessor = 4;

@@ -34,6 +34,7 @@ public class AllocationTests
         prefill.Load(Batch((0, 30), (600, 10)));
         decode.Load(Batch((610, 1)));
         var indices = new int[Rows];
+        var best = new Candidate[Rows * 20];
 
         Step();
         long bytes = long.MaxValue, threadBytes = long.MaxValue;
@@ -73,6 +74,8 @@ public class AllocationTests
             device.SelectLogitRows(x, batch, y);
             device.Linear(weights, y, rows, logits);
             device.ArgMax(logits, batch.LogitRowCount, indices);
+            if (device.Kind != DeviceKind.Host)
+                device.TopCandidates(logits, batch.LogitRowCount, 20, best);
         }
     }
 

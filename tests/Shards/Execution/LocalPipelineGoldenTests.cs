@@ -1,7 +1,6 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Files;
-using Llama3Cluster.Shards.Sampling;
 using Llama3Cluster.Shards.Slices;
 using Llama3Cluster.Shards.Tests.Files;
 
@@ -72,39 +71,11 @@ public sealed class LocalPipelineGoldenTests
         using LocalPipeline pipeline = LocalPipeline.Load(file, stage => devices.Of(stage, stages), stages, options);
         foreach (GoldenCase wanted in GoldenCase.Load(golden))
         {
-            int[] greedy = Generate(pipeline, wanted.Ids, wanted.Greedy.Length, out float[] logits);
+            int[] greedy = GreedyText.Continue(pipeline, wanted.Ids, wanted.Greedy.Length, out float[] logits);
             (int Token, float Logit)[] top = [.. logits.Select((logit, token) => (token, logit)).OrderByDescending(pair => pair.logit).Take(10)];
             Assert.Equal(wanted.Top.Select(pair => pair.Token), top.Select(pair => pair.Token));
             Assert.All(wanted.Top.Zip(top), pair => Assert.InRange(Math.Abs(pair.First.Logit - pair.Second.Logit), 0, tolerance));
             Assert.Equal(wanted.Greedy, greedy);
         }
-    }
-
-    private static int[] Generate(LocalPipeline pipeline, int[] prompt, int count, out float[] logits)
-    {
-        var step = new Step();
-        var sampled = new SampledTokens();
-        int[] blocks = [.. Enumerable.Range(0, pipeline.Options.KvBlocks)];
-        var answer = new List<int>();
-        logits = new float[pipeline.Slices.Last().VocabularySize];
-        for (int position = 0; answer.Count < count;)
-        {
-            ReadOnlySpan<int> rows = answer.Count == 0 ? prompt.AsSpan(position..Math.Min(prompt.Length, position + 5)) : [answer[^1]];
-            step.Clear();
-            bool samples = position + rows.Length >= prompt.Length;
-            step.Add(
-                new SequenceRun { FirstPosition = position, Begins = position == 0, Samples = samples, Sampling = position == 0 ? SamplingParameters.Greedy : null, PromptLength = prompt.Length, SampleIndex = answer.Count },
-                rows, position == 0 ? blocks : []);
-            pipeline.Run(step);
-            position += rows.Length;
-            if (!samples)
-                continue;
-            if (answer.Count == 0)
-                pipeline.GetLogits(0, logits);
-            pipeline.Sample(step, sampled);
-            answer.Add(sampled.Rows[0].Token.Token);
-        }
-
-        return [.. answer];
     }
 }

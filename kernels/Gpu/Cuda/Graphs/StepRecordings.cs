@@ -1,4 +1,3 @@
-using ILGPU.Runtime.Cuda;
 using Llama3Cluster.Kernels.Gpu.Memory;
 
 namespace Llama3Cluster.Kernels.Gpu.Cuda.Graphs;
@@ -9,38 +8,26 @@ namespace Llama3Cluster.Kernels.Gpu.Cuda.Graphs;
 /// </summary>
 /// <remarks>
 /// A step is what it was recorded as if the batch has the same shape (<see cref="StepShape"/>): tokens, positions and block tables lie in
-/// device memory and are read there. The first time a shape comes up its step runs plainly, which compiles the kernels; the second time it
-/// is recorded. Where recording fails, steps run plainly from then on.
+/// device memory and are read there. The first time a shape comes up its step runs plainly, which compiles the kernels and takes what memory
+/// they need; the second time it is recorded. Where recording fails, steps run plainly from then on. When a buffer that launches share has
+/// been replaced, as when a second slice with larger batches comes to the device, all recordings are void.
 /// </remarks>
-internal sealed class StepRecordings : IDisposable
+internal sealed class StepRecordings(IStepRecorder recorder, GpuQueue queue) : IDisposable
 {
-    // Shapes change as contexts double and sequences come and go; one recording takes a few hundred kilobytes.
-    private const int MostRecordings = 64;
+    /// <summary>Shapes change as contexts double and sequences come and go; one recording takes a few hundred kilobytes.</summary>
+    public const int MostRecordings = 64;
 
-    private readonly CudaGraphApi _api;
-    private readonly GpuQueue _queue;
-    private readonly nint _stream;
     private readonly Dictionary<StepShape, nint> _recordings = [];
+    private int _replacedBuffers;
     private bool _failed;
-
-    private StepRecordings(CudaGraphApi api, GpuQueue queue, CudaStream stream)
-    {
-        _api = api;
-        _queue = queue;
-        _stream = stream.StreamPtr;
-    }
-
-    /// <summary>Recordings for a queue; null if its device is not driven by CUDA, or by too old a driver.</summary>
-    public static StepRecordings? For(GpuQueue queue) =>
-        queue.Stream is CudaStream stream && queue.Context.Architecture >= CudaArchitecture.SM_80 && CudaGraphApi.TryLoad() is { } api
-            ? new StepRecordings(api, queue, stream)
-            : null;
 
     /// <summary>Runs a step from its recording, recording it first if its shape has come up before; false if it has to run plainly.</summary>
     public bool TryRun(GpuBatch batch, Action step)
     {
         if (_failed || StepShape.Of(batch, step) is not { } shape)
             return false;
+        if (_replacedBuffers != queue.ReplacedBuffers)
+            Clear();
         if (!_recordings.TryGetValue(shape, out nint recording))
         {
             if (_recordings.Count == MostRecordings)
@@ -57,8 +44,7 @@ internal sealed class StepRecordings : IDisposable
             _recordings[shape] = recording;
         }
 
-        _queue.Context.Accelerator.Bind();
-        _api.Launch(recording, _stream);
+        recorder.Launch(recording);
         return true;
     }
 
@@ -67,8 +53,7 @@ internal sealed class StepRecordings : IDisposable
 
     private nint Record(Action step)
     {
-        _queue.Context.Accelerator.Bind();
-        if (!_api.TryBeginCapture(_stream))
+        if (!recorder.TryBegin())
         {
             _failed = true;
             return 0;
@@ -82,25 +67,26 @@ internal sealed class StepRecordings : IDisposable
         {
             // The stream must leave the recording state.
             _failed = true;
-            nint rest = _api.EndCapture(_stream);
+            nint rest = recorder.End();
             if (rest != 0)
-                _api.Destroy(rest);
+                recorder.Destroy(rest);
             throw;
         }
 
-        nint recording = _api.EndCapture(_stream);
+        nint recording = recorder.End();
         _failed = recording == 0;
         return recording;
     }
 
     private void Clear()
     {
+        _replacedBuffers = queue.ReplacedBuffers;
         if (_recordings.Values.Any(recording => recording != 0))
-            _queue.Synchronize();
+            queue.Synchronize();
         foreach (nint recording in _recordings.Values)
         {
             if (recording != 0)
-                _api.Destroy(recording);
+                recorder.Destroy(recording);
         }
 
         _recordings.Clear();

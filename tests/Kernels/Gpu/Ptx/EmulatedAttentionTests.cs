@@ -39,10 +39,9 @@ public class EmulatedAttentionTests
         Assert.Equal(together[^last.Length..].Bits(), last.Bits());
     }
 
-    // Scores of queries and keys of 8 bits (bfloat16) or 11, weights of as many: a few of either's roundings on values up to 1.
     private static void Check(Run run, float[] actual)
     {
-        double tolerance = run.Format == KvFormat.BF16 ? 0.03 : 0.004;
+        double tolerance = Accuracy.OfRoundedAttention(run.Format);
         float[] expected = run.Reference();
         for (int i = 0; i < expected.Length; i++)
             Assert.InRange(actual[i], expected[i] - tolerance, expected[i] + tolerance);

@@ -107,11 +107,9 @@ public class EmulatedProductTests
         return device.Multiply(CudaKernels.Product(format, activations.Rows), activations, null, memory.Data)[0];
     }
 
-    // Activations have 8 bits (bfloat16) or 11; so have weights once their scale is applied: scale and product round.
     private static void Check(WeightMemory memory, float[] x, float[] actual, int rows, int columns)
     {
-        double step = memory.Data.Format == WeightFormat.BF16 ? 1.0 / (1 << 9) : 1.0 / (1 << 12);
-        int outputs = memory.Data.Rows, roundings = memory.Data.Format is WeightFormat.F16 or WeightFormat.BF16 ? 1 : 4;
+        int outputs = memory.Data.Rows;
         float[] w = memory.Decoded();
         for (int r = 0; r < rows; r++)
         {
@@ -126,8 +124,7 @@ public class EmulatedProductTests
                     squares += product * product;
                 }
 
-                // Roundings are independent: their sum stays within a few of their root mean square; sums in float32 add little.
-                double tolerance = (6 * step * roundings * Math.Sqrt(squares)) + (1e-6 * magnitude);
+                double tolerance = Accuracy.OfRoundedProduct(memory.Data.Format, squares, magnitude);
                 Assert.InRange(actual[(r * outputs) + o], expected - tolerance, expected + tolerance);
             }
         }

@@ -14,11 +14,12 @@ internal sealed class ChaosCluster : IAsyncDisposable
     private readonly List<NodeProcess> _nodes = [];
     private readonly List<NodeProcess> _ended = [];
     private readonly Dictionary<NodeProcess, string> _addresses = [];
+    private string? _certificates;
 
     private ChaosCluster(ChaosOptions options) => _options = options;
 
-    /// <summary>A gateway and where it listens.</summary>
-    public sealed record GatewayProcess(NodeProcess Process, HttpClient Http, string ClusterAddress);
+    /// <summary>A gateway, where it listens, and what starts it.</summary>
+    public sealed record GatewayProcess(NodeProcess Process, HttpClient Http, string ClusterAddress, string[] Arguments);
 
     public IReadOnlyList<GatewayProcess> Gateways => _gateways;
 
@@ -35,8 +36,9 @@ internal sealed class ChaosCluster : IAsyncDisposable
         var cluster = new ChaosCluster(options) { Network = options.Proxied ? new ProxyNetwork() : null };
         try
         {
-            for (int i = 0; i < options.Gateways; i++)
-                await cluster.AddGatewayAsync();
+            if (options.Tls)
+                await cluster.MakeCertificatesAsync();
+            await cluster.AddGatewaysAsync(options.Gateways ?? 1);
             for (int i = 0; i < options.Nodes; i++)
                 cluster.AddNode();
             if (options.Nodes > 0)
@@ -50,28 +52,12 @@ internal sealed class ChaosCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts a gateway that joins the first; returns once it answers.</summary>
-    public async Task<GatewayProcess> AddGatewayAsync()
-    {
-        int http = NodeProcess.FreePort(), tcp = NodeProcess.FreePort();
-        (string[] addresses, string advertised) = Addresses();
-        string[] seeds = [.. Seeds().SelectMany(seed => new[] { "--seed", seed })];
-        NodeProcess process = NodeProcess.Start(
-            ["serve", "--stages", "0", "--http", Local(http), "--tcp", Local(tcp), .. addresses, .. seeds, .. _options.GatewayArguments]);
-        Network?.Belongs(process.Id, advertised);
-        var gateway = new GatewayProcess(
-            process, new HttpClient { BaseAddress = new Uri($"http://{Local(http)}"), Timeout = TimeSpan.FromMinutes(5) }, advertised);
-        _gateways.Add(gateway);
-        await UntilAsync(async () => (await gateway.Http.GetAsync(new Uri("/health/live", UriKind.Relative))).IsSuccessStatusCode, Patience, "a gateway that answers");
-        return gateway;
-    }
-
     /// <summary>Starts a stage node.</summary>
     public NodeProcess AddNode(params string[] arguments)
     {
         (string[] addresses, string advertised) = Addresses();
-        string[] seeds = [.. Seeds().SelectMany(seed => new[] { "--seed", seed })];
-        NodeProcess node = NodeProcess.Start(["node", "--threads", "1", .. addresses, .. seeds, .. _options.NodeArguments, .. arguments]);
+        NodeProcess node = NodeProcess.Start(
+            ["node", "--threads", "1", .. addresses, .. Seeds(_gateways.Select(gateway => gateway.ClusterAddress)), .. Tls(), .. _options.NodeArguments, .. arguments]);
         Network?.Belongs(node.Id, advertised);
         _nodes.Add(node);
         _addresses[node] = advertised;
@@ -85,12 +71,14 @@ internal sealed class ChaosCluster : IAsyncDisposable
         Forget(node);
     }
 
-    /// <summary>Ends a gateway at once.</summary>
-    public void Kill(GatewayProcess gateway)
+    /// <summary>Ends a gateway at once, and starts it again where it was.</summary>
+    public void Restart(GatewayProcess gateway)
     {
         gateway.Process.Kill();
-        _gateways.Remove(gateway);
         _ended.Add(gateway.Process);
+        NodeProcess process = NodeProcess.Start(gateway.Arguments);
+        Network?.Belongs(process.Id, gateway.ClusterAddress);
+        _gateways[_gateways.IndexOf(gateway)] = gateway with { Process = process };
     }
 
     /// <summary>Takes a node that has ended, or will, out of the list.</summary>
@@ -105,15 +93,8 @@ internal sealed class ChaosCluster : IAsyncDisposable
     {
         foreach (GatewayProcess gateway in _gateways.ToArray())
         {
-            try
-            {
-                using var soon = new CancellationTokenSource(TimeSpan.FromSeconds(5));
-                return await gateway.Http.GetFromJsonAsync<JsonElement>("/cluster", soon.Token);
-            }
-            catch (Exception error) when (error is HttpRequestException or OperationCanceledException or JsonException)
-            {
-                // the next one
-            }
+            if (await SnapshotAsync(gateway) is { } snapshot)
+                return snapshot;
         }
 
         return null;
@@ -122,9 +103,21 @@ internal sealed class ChaosCluster : IAsyncDisposable
     /// <summary>Waits until a token has passed through a pipeline whose stages are on all nodes that run, and on no other.</summary>
     public Task UntilAllWorkAsync(TimeSpan patience) => UntilAsync(AllWorkAsync, patience, string.Create(CultureInfo.InvariantCulture, $"pipeline over all {_nodes.Count} nodes"));
 
-    /// <summary>Whether that is so.</summary>
-    public async Task<bool> AllWorkAsync() => await SnapshotAsync() is { } snapshot && snapshot.GetProperty("ready").GetBoolean()
-        && StageNodes(snapshot).ToHashSet().SetEquals(_nodes.Select(node => _addresses[node]));
+    /// <summary>Whether that is so, in the eyes of every gateway, and each knows the others.</summary>
+    public async Task<bool> AllWorkAsync()
+    {
+        foreach (GatewayProcess gateway in _gateways.ToArray())
+        {
+            if (await SnapshotAsync(gateway) is not { } snapshot || !snapshot.GetProperty("ready").GetBoolean()
+                || !StageNodes(snapshot).ToHashSet().SetEquals(_nodes.Select(node => _addresses[node]))
+                || !GatewayNodes(snapshot).ToHashSet().SetEquals(_gateways.Select(each => each.ClusterAddress)))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     /// <summary>Waits until a condition holds.</summary>
     /// <exception cref="TimeoutException">It does not; the message has the gateways' output.</exception>
@@ -163,11 +156,60 @@ internal sealed class ChaosCluster : IAsyncDisposable
         foreach (GatewayProcess gateway in _gateways)
             gateway.Http.Dispose();
         Network?.Dispose();
+        if (_certificates is not null)
+            Directory.Delete(_certificates, recursive: true);
     }
 
     private static string Local(int port) => string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}");
 
-    private IEnumerable<string> Seeds() => _gateways.Take(2).Select(gateway => gateway.ClusterAddress);
+    private static async Task<JsonElement?> SnapshotAsync(GatewayProcess gateway)
+    {
+        try
+        {
+            using var soon = new CancellationTokenSource(TimeSpan.FromSeconds(5));
+            return await gateway.Http.GetFromJsonAsync<JsonElement>("/cluster", soon.Token);
+        }
+        catch (Exception error) when (error is HttpRequestException or OperationCanceledException or JsonException)
+        {
+            return null; // it does not answer
+        }
+    }
+
+    private static IEnumerable<string> GatewayNodes(JsonElement snapshot) =>
+        from node in snapshot.GetProperty("nodes").EnumerateArray()
+        where node.GetProperty("status").GetString() == "up" && node.GetProperty("roles").EnumerateArray().Any(role => role.GetString() == "gateway")
+        select node.GetProperty("address").GetString()!;
+
+    private static string[] Seeds(IEnumerable<string> addresses) => [.. addresses.SelectMany(address => new[] { "--seed", address })];
+
+    private string[] Tls() => _certificates is null ? [] : ["--tls", Path.Combine(_certificates, "localhost")];
+
+    private async Task MakeCertificatesAsync()
+    {
+        _certificates = Directory.CreateTempSubdirectory("llama3cluster-").FullName;
+        await using NodeProcess certs = NodeProcess.Start("certs", "--out", _certificates);
+        if (await certs.ExitAsync() != 0)
+            throw new InvalidOperationException($"no certificates: {certs.Output}");
+    }
+
+    // All know all, so that each can be started again; returns once they answer.
+    private async Task AddGatewaysAsync(int count)
+    {
+        (string[] Arguments, string Advertised)[] addresses = [.. Enumerable.Range(0, count).Select(_ => Addresses())];
+        string[] seeds = count == 1 ? [] : Seeds(addresses.Select(address => address.Advertised));
+        foreach ((string[] own, string advertised) in addresses)
+        {
+            int http = NodeProcess.FreePort(), tcp = NodeProcess.FreePort();
+            string[] arguments = ["serve", "--stages", "0", "--http", Local(http), "--tcp", Local(tcp), .. own, .. seeds, .. Tls(), .. _options.GatewayArguments];
+            NodeProcess process = NodeProcess.Start(arguments);
+            Network?.Belongs(process.Id, advertised);
+            _gateways.Add(new GatewayProcess(
+                process, new HttpClient { BaseAddress = new Uri($"http://{Local(http)}"), Timeout = TimeSpan.FromMinutes(5) }, advertised, arguments));
+        }
+
+        foreach (GatewayProcess gateway in _gateways)
+            await UntilAsync(async () => (await gateway.Http.GetAsync(new Uri("/health/live", UriKind.Relative))).IsSuccessStatusCode, Patience, "a gateway that answers");
+    }
 
     // Behind a proxy, a process tells the others the proxy's address and listens at its own.
     private (string[] Arguments, string Advertised) Addresses()

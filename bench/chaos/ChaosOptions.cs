@@ -15,6 +15,7 @@ internal sealed record ChaosOptions
         faults (default: kill):
           kill        kill -9 a random stage node and start it again, --times times
           stop        SIGSTOP a random stage node for --hold seconds, then SIGCONT
+          gateway     kill -9 a random gateway (of two, if --gateways says nothing) and start it again; clients go on at the other
           partition   cut a random stage node off from all others for --hold seconds, by proxies between all processes
           slow        100 ms delay and 1 MB/s on every connection for --hold seconds
           join        a further node joins; how long until it has work
@@ -23,14 +24,15 @@ internal sealed record ChaosOptions
           soak        nothing at all, for --seconds; samples memory and handles of every process
 
         options:
-          --gateways N     gateways (default 1)
+          --gateways N     gateways (default 1, or 2 for the fault gateway)
           --nodes N        stage nodes (default 3)
           --streams N      streams at all times (default 16)
           --tokens N       tokens of each answer (default 200)
-          --times N        faults of each kind (default 30 kills, 3 of the others)
+          --times N        faults of each kind (default 30 kills, 10 of gateways, 3 of the others)
           --every S        seconds between a recovery and the next fault (default 3)
           --hold S         how long stop, partition and slow last (default 10)
           --seconds S      how long soak lasts (default 600)
+          --tls yes        mutual TLS between all processes, with certificates made for the run (not with partition and slow)
           --seed N         which nodes are hit (default: random, printed)
           --logs DIR       where to write what every process printed
           --serve "ARGS"   further arguments of every gateway
@@ -39,7 +41,7 @@ internal sealed record ChaosOptions
 
     public IReadOnlyList<string> Faults { get; init; } = ["kill"];
 
-    public int Gateways { get; init; } = 1;
+    public int? Gateways { get; init; }
 
     public int Nodes { get; init; } = 3;
 
@@ -63,6 +65,9 @@ internal sealed record ChaosOptions
 
     public string[] NodeArguments { get; init; } = [];
 
+    /// <summary>Whether processes trust only each other's certificates.</summary>
+    public bool Tls { get; init; }
+
     /// <summary>Whether there are proxies between the processes.</summary>
     public bool Proxied { get; init; }
 
@@ -70,7 +75,7 @@ internal sealed record ChaosOptions
     /// <exception cref="ArgumentException">It is not one; the message says why.</exception>
     public static ChaosOptions Parse(string[] arguments)
     {
-        string[] known = ["kill", "stop", "partition", "slow", "join", "leave", "memory", "soak"];
+        string[] known = ["kill", "stop", "gateway", "partition", "slow", "join", "leave", "memory", "soak"];
         var options = new ChaosOptions();
         var faults = new List<string>();
         for (int i = 0; i < arguments.Length; i++)
@@ -100,6 +105,7 @@ internal sealed record ChaosOptions
         "--every" => this with { Every = TimeSpan.FromSeconds(Number(name, value, 0)) },
         "--hold" => this with { Hold = TimeSpan.FromSeconds(Number(name, value, 1)) },
         "--seconds" => this with { Length = TimeSpan.FromSeconds(Number(name, value, 1)) },
+        "--tls" => this with { Tls = value == "yes" ? true : throw new ArgumentException($"--tls takes yes, not \"{value}\"") },
         "--seed" => this with { Seed = Number(name, value, 0) },
         "--logs" => this with { Logs = value },
         "--serve" => this with { GatewayArguments = Words(value) },

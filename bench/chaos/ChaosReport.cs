@@ -17,6 +17,9 @@ internal sealed record ChaosReport
 
     public required int Different { get; init; }
 
+    /// <summary>How often streams went on at another gateway.</summary>
+    public required int Resumptions { get; init; }
+
     /// <summary>A pause of each stream for each fault.</summary>
     public required IReadOnlyList<TimeSpan> Pauses { get; init; }
 
@@ -69,6 +72,7 @@ internal sealed record ChaosReport
             Completed = load.Completed,
             Failed = load.Failed,
             Different = load.Different,
+            Resumptions = load.Resumptions,
             Pauses = pauses,
             StaleFrames = await StaleFramesAsync(cluster),
             KvBlocksUsed = Sum(replicas, "kv_blocks_used"),
@@ -81,10 +85,10 @@ internal sealed record ChaosReport
 
     /// <summary>The table.</summary>
     public static string Table(IEnumerable<ChaosReport> reports) => string.Join('\n', [
-        "| fault | times | streams completed | failed | text differs | pause p50 | pause max | stale frames refused | KV blocks held | running | waiting |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| fault | times | streams completed | failed | text differs | resumed | pause p50 | pause max | stale frames refused | KV blocks held | running | waiting |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         .. reports.Select(report => string.Create(CultureInfo.InvariantCulture,
-            $"| {report.Fault} | {report.Faults} | {report.Completed} | {report.Failed} | {report.Different} | {report.MedianPause.TotalSeconds:0.00} s | {report.LongestPause.TotalSeconds:0.00} s | {report.StaleFrames} | {report.KvBlocksUsed} | {report.Running} | {report.Waiting} |")),
+            $"| {report.Fault} | {report.Faults} | {report.Completed} | {report.Failed} | {report.Different} | {report.Resumptions} | {report.MedianPause.TotalSeconds:0.00} s | {report.LongestPause.TotalSeconds:0.00} s | {report.StaleFrames} | {report.KvBlocksUsed} | {report.Running} | {report.Waiting} |")),
     ]);
 
     private static async Task<long> StaleFramesAsync(ChaosCluster cluster) => await cluster.SnapshotAsync() is { } snapshot

@@ -16,7 +16,7 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
     /// <summary>Runs one kind of fault on a cluster of its own.</summary>
     public static async Task<ChaosReport> RunAsync(string fault, ChaosOptions options, Action<string> say)
     {
-        options = options with { Proxied = fault is "partition" or "slow" };
+        options = options with { Proxied = fault is "partition" or "slow", Gateways = options.Gateways ?? (fault == "gateway" ? 2 : 1) };
         if (fault == "memory")
             return await MemoryRun.RunAsync(options, say);
         await using ChaosCluster cluster = await ChaosCluster.StartAsync(options);
@@ -40,7 +40,7 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
             return await ChaosReport.OfAsync(fault, 0, cluster, load, [], _notes);
         }
 
-        int times = options.Times ?? (fault == "kill" ? 30 : 3);
+        int times = options.Times ?? (fault switch { "kill" => 30, "gateway" => 10, _ => 3 });
         for (int i = 1; i <= times; i++)
         {
             long begin = Stopwatch.GetTimestamp();
@@ -75,6 +75,9 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
                 cluster.Kill(Victim());
                 cluster.AddNode();
                 return "a node was killed and started again";
+            case "gateway":
+                cluster.Restart(cluster.Gateways[_random.Next(cluster.Gateways.Count)]);
+                return "a gateway was killed and started again";
             case "stop":
                 return await StopAsync(Victim());
             case "partition":

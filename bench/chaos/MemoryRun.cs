@@ -46,6 +46,7 @@ internal static class MemoryRun
             Completed = served.IsSuccessStatusCode ? 1 : 0,
             Failed = served.IsSuccessStatusCode ? 0 : 1,
             Different = 0,
+            Resumptions = 0,
             Pauses = [],
             StaleFrames = 0,
             KvBlocksUsed = 0,

@@ -13,6 +13,8 @@ namespace Llama3Cluster.Chaos;
 internal sealed class StreamLoad : IAsyncDisposable
 {
     private readonly ChaosCluster _cluster;
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromMinutes(5) };
+    private readonly Uri[] _gateways;
     private readonly int _tokens;
     private readonly string[] _prompts;
     private readonly string[] _expected;
@@ -23,10 +25,12 @@ internal sealed class StreamLoad : IAsyncDisposable
     private int _completed;
     private int _failed;
     private int _different;
+    private int _resumptions;
 
     private StreamLoad(ChaosCluster cluster, int streams, int tokens)
     {
         _cluster = cluster;
+        _gateways = [.. cluster.Gateways.Select(gateway => gateway.Http.BaseAddress!)];
         _tokens = tokens;
         _prompts = [.. Enumerable.Range(0, streams).Select(i => string.Create(CultureInfo.InvariantCulture, $"Once upon a time, {i} little rabbits and {i * 7 % 11} dogs"))];
         _expected = new string[streams];
@@ -41,6 +45,9 @@ internal sealed class StreamLoad : IAsyncDisposable
 
     /// <summary>Streams whose text was not the unfaulted one.</summary>
     public int Different => Volatile.Read(ref _different);
+
+    /// <summary>How often a stream went on at another gateway.</summary>
+    public int Resumptions => Volatile.Read(ref _resumptions);
 
     /// <summary>What went wrong.</summary>
     public IEnumerable<string> Problems => _problems;
@@ -76,6 +83,7 @@ internal sealed class StreamLoad : IAsyncDisposable
     {
         await _stop.CancelAsync();
         _stop.Dispose();
+        _http.Dispose();
     }
 
     private static TimeSpan LongestGap(List<long> times, long from, long until)
@@ -121,43 +129,25 @@ internal sealed class StreamLoad : IAsyncDisposable
         }
     }
 
-    private object Body(int worker, bool stream) => new { model = "demo", prompt = _prompts[worker], max_tokens = _tokens, temperature = 0, stream, ignore_eos = true };
-
     private async Task<string> CompleteAsync(int worker)
     {
-        using HttpResponseMessage response = await _cluster.Gateways[0].Http.PostAsJsonAsync("/v1/completions", Body(worker, stream: false));
+        using HttpResponseMessage response = await _cluster.Gateways[0].Http.PostAsJsonAsync(
+            "/v1/completions", new { model = "demo", prompt = _prompts[worker], max_tokens = _tokens, temperature = 0, ignore_eos = true });
         string body = await response.Content.ReadAsStringAsync();
         if (!response.IsSuccessStatusCode)
             throw new InvalidDataException($"{(int)response.StatusCode}: {body}");
-        return TextOf(JsonSerializer.Deserialize<JsonElement>(body));
+        return JsonSerializer.Deserialize<JsonElement>(body).GetProperty("choices")[0].GetProperty("text").GetString()!;
     }
 
     private async Task<string> StreamAsync(int worker)
     {
-        HttpClient http = _cluster.Gateways[worker % _cluster.Gateways.Count].Http;
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(Body(worker, stream: true)) };
-        using HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
-        if (!response.IsSuccessStatusCode)
-            throw new InvalidDataException($"{(int)response.StatusCode}: {await response.Content.ReadAsStringAsync()}");
-        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
-        var text = new System.Text.StringBuilder();
-        bool done = false;
-        while (await reader.ReadLineAsync() is { } line)
+        var stream = new ResumingStream(_http, _gateways, _prompts[worker], _tokens, () =>
         {
-            if (!line.StartsWith("data: ", StringComparison.Ordinal))
-                continue;
-            done = line == "data: [DONE]";
-            if (done)
-                break;
             lock (_arrivals[worker])
                 _arrivals[worker].Add(Stopwatch.GetTimestamp());
-            text.Append(TextOf(JsonSerializer.Deserialize<JsonElement>(line["data: ".Length..])));
-        }
-
-        return done ? text.ToString() : throw new InvalidDataException($"the stream ended after {text.Length} characters without [DONE]");
+        });
+        string text = await stream.ReadAsync(worker);
+        Interlocked.Add(ref _resumptions, stream.Resumptions);
+        return text;
     }
-
-    private static string TextOf(JsonElement answer) => answer.TryGetProperty("error", out JsonElement error)
-        ? throw new InvalidDataException($"the answer broke off: {error}")
-        : answer.GetProperty("choices")[0].GetProperty("text").GetString()!;
 }

@@ -1,12 +1,18 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 
-namespace Llama3Cluster.Cluster.Tests;
+namespace Llama3Cluster.Chaos;
 
-/// <summary>A client of several gateways: when it loses its stream, it goes on with it at the next one.</summary>
-internal sealed class ResumingStream(IReadOnlyList<Uri> gateways, string prompt, int tokens)
+/// <summary>A client of several gateways: when it loses its stream, it goes on with it at the next one, after the last event that it has.</summary>
+/// <param name="client">What to ask with; its time limit must be longer than an answer takes.</param>
+/// <param name="gateways">Where to ask.</param>
+/// <param name="prompt">The prompt.</param>
+/// <param name="tokens">Tokens of the answer.</param>
+/// <param name="onText">Called for each piece of text that comes; null for nothing.</param>
+internal sealed class ResumingStream(HttpClient client, IReadOnlyList<Uri> gateways, string prompt, int tokens, Action? onText = null)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
@@ -23,31 +29,35 @@ internal sealed class ResumingStream(IReadOnlyList<Uri> gateways, string prompt,
     public Task FirstTextAsync() => _firstText.Task;
 
     /// <summary>Reads the whole answer.</summary>
+    /// <param name="firstGateway">Where it begins; with one gateway only, what is lost there is not asked for again.</param>
+    /// <exception cref="InvalidDataException">The gateway answered with an error, or ended the stream too soon and there is no other.</exception>
+    /// <exception cref="HttpRequestException">It did not answer, and there is no other.</exception>
+    /// <exception cref="OperationCanceledException">No gateway had the rest of the answer for too long.</exception>
     public async Task<string> ReadAsync(int firstGateway)
     {
-        using var client = new HttpClient { Timeout = Timeout.InfiniteTimeSpan };
         using var deadline = new CancellationTokenSource(Patience);
-        for (int attempt = firstGateway; !await TryReadAsync(client, gateways[attempt % gateways.Count], deadline.Token); attempt++)
+        for (int attempt = firstGateway; !await TryReadAsync(gateways[attempt % gateways.Count], deadline.Token); attempt++)
             await Task.Delay(Pause, deadline.Token);
         return _text.ToString();
     }
 
-    private async Task<bool> TryReadAsync(HttpClient client, Uri gateway, CancellationToken cancellation)
+    private async Task<bool> TryReadAsync(Uri gateway, CancellationToken cancellation)
     {
         try
         {
             using HttpRequestMessage request = _request is null ? Begin(gateway) : GoOn(gateway);
             using HttpResponseMessage response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
-            if (response.StatusCode is HttpStatusCode.ServiceUnavailable)
+            if (response.StatusCode is HttpStatusCode.ServiceUnavailable && gateways.Count > 1)
                 return false;
             if (!response.IsSuccessStatusCode)
-                throw new InvalidOperationException($"{gateway}: {(int)response.StatusCode}: {await response.Content.ReadAsStringAsync(cancellation)}");
+                throw new InvalidDataException($"{gateway}: {(int)response.StatusCode}: {await response.Content.ReadAsStringAsync(cancellation)}");
             Resumptions += _request is null ? 0 : 1;
             _request = response.Headers.GetValues("x-request-id").Single();
             using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
-            return await ReadEventsAsync(reader, cancellation);
+            return await ReadEventsAsync(reader, cancellation) || (gateways.Count > 1 ? false
+                : throw new InvalidDataException($"the stream ended after {_text.Length} characters without [DONE]"));
         }
-        catch (Exception error) when (error is HttpRequestException or IOException)
+        catch (Exception error) when (error is HttpRequestException or IOException && gateways.Count > 1)
         {
             return false;
         }
@@ -80,14 +90,19 @@ internal sealed class ResumingStream(IReadOnlyList<Uri> gateways, string prompt,
                 continue;
             if (data == "[DONE]")
                 return true;
-            JsonElement answer = JsonSerializer.Deserialize<JsonElement>(data);
-            if (answer.TryGetProperty("error", out JsonElement error))
-                throw new InvalidOperationException($"the stream failed: {error}");
-            _text.Append(answer.GetProperty("choices")[0].GetProperty("text").GetString());
-            _firstText.TrySetResult();
+            Take(JsonSerializer.Deserialize<JsonElement>(data));
             (_lastEvent, id, data) = (id ?? _lastEvent, null, null);
         }
 
         return false;
+    }
+
+    private void Take(JsonElement answer)
+    {
+        if (answer.TryGetProperty("error", out JsonElement error))
+            throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture, $"the answer broke off: {error}"));
+        _text.Append(answer.GetProperty("choices")[0].GetProperty("text").GetString());
+        _firstText.TrySetResult();
+        onText?.Invoke();
     }
 }

@@ -62,11 +62,8 @@ internal sealed class CrashActor(ILoggerFactory loggers) : UntypedActor
 
     private void TakeOut(UniqueAddress address)
     {
-        if (_cluster.State.Members.FirstOrDefault(member => member.UniqueAddress.Equals(address)) is not { } member)
-            return; // it has left, or was removed before
-        ProcessFailureDetector.End(_cluster, address.Address);
-        if (member.Status is MemberStatus.Down)
-            return;
+        if (_cluster.State.Members.FirstOrDefault(member => member.UniqueAddress.Equals(address)) is not { Status: MemberStatus.Up or MemberStatus.Joining or MemberStatus.WeaklyUp })
+            return; // it has left, or was taken out before
         _log.LogWarning("nobody listens at {Node} any more: it is taken out of the cluster", NodeContext.AddressOf(address.Address));
         _cluster.Down(address.Address);
     }

@@ -20,11 +20,17 @@ internal readonly unsafe struct ExpandedTile<TS, TV, TL> : IPanelTile
 
     /// <inheritdoc/>
     [MethodImpl(Jit.Alone)]
-    public static void Expand(byte* span, int blocks, byte* to)
+    public static void Expand(byte* span, int blocks, long ahead, byte* to)
     {
-        var floats = (float*)to;
-        for (int i = 0; i < blocks * Panel.BlockColumns * Panel.Outputs; i += TS.Count)
-            TS.Store(floats + i, TL.Load<TS, TV>(span, i));
+        const int Values = Panel.BlockColumns * Panel.Outputs;
+        for (; blocks > 0; blocks--, span += Values * TL.ElementBytes, to += Values * sizeof(float))
+        {
+            // What comes next travels while the rows pass.
+            CachePrefetch.Nearer(span + ahead, Values * TL.ElementBytes);
+            var floats = (float*)to;
+            for (int i = 0; i < Values; i += TS.Count)
+                TS.Store(floats + i, TL.Load<TS, TV>(span, i));
+        }
     }
 
     /// <inheritdoc/>

@@ -15,8 +15,8 @@ internal unsafe interface IPanelTile
     /// <summary>Bytes of a block of the panel in the form that the tile takes; 0 if it takes the format's own.</summary>
     static virtual int ExpandedBlockBytes => 0;
 
-    /// <summary>Brings some blocks of the panel into that form.</summary>
-    static virtual void Expand(byte* span, int blocks, byte* to) => throw new UnreachableException();
+    /// <summary>Brings some blocks of the panel into that form. The next ones to be brought lie <c>ahead</c> bytes further.</summary>
+    static virtual void Expand(byte* span, int blocks, long ahead, byte* to) => throw new UnreachableException();
 
     /// <summary>One row.</summary>
     static abstract void One(byte* span, int blocks, int lane, byte* x, float* y, bool resumes);

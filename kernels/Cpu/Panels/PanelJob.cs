@@ -98,7 +98,7 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
                 for (int panel = firstPanel; panel < endPanel; panel++)
                 {
                     for (int block = 0; block < Blocks; block += PassBlocks)
-                        Multiply(panel, block, row, endRow, worker);
+                        Multiply(panel, block, row, endRow, PanelPacker<TF>.PanelBytes(PassBlocks), worker);
                 }
             }
             else
@@ -106,13 +106,14 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
                 for (int block = 0; block < Blocks; block += PassBlocks)
                 {
                     for (int panel = firstPanel; panel < endPanel; panel++)
-                        Multiply(panel, block, row, endRow, worker);
+                        Multiply(panel, block, row, endRow, PanelPacker<TF>.PanelBytes(Blocks), worker);
                 }
             }
         }
     }
 
-    private readonly void Multiply(int panel, int firstBlock, int firstRow, int endRow, int worker)
+    // What is multiplied next lies so many bytes ahead, as a rule.
+    private readonly void Multiply(int panel, int firstBlock, int firstRow, int endRow, long ahead, int worker)
     {
         int index = TargetCount - 1;
         while (panel < Targets[index].FirstPanel)
@@ -134,7 +135,7 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
         if (TT.ExpandedBlockBytes > 0)
         {
             byte* expanded = Scratches + (worker * ScratchBytes) + FillBytes;
-            TT.Expand(span, blocks, expanded);
+            TT.Expand(span, blocks, ahead, expanded);
             span = expanded;
         }
 

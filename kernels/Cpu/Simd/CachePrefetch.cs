@@ -26,4 +26,14 @@ internal static unsafe class CachePrefetch
         for (int line = 0; line < count; line += LineBytes)
             Sse.Prefetch0(bytes + Distance + line);
     }
+
+    /// <summary>Asks for some bytes to come as near as the second-level cache; they need not exist.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Nearer(byte* bytes, int count)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (int line = 0; line < count; line += LineBytes)
+            Sse.Prefetch1(bytes + line);
+    }
 }

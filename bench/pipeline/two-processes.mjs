@@ -9,6 +9,7 @@ const [streams, tokens, rounds] = rest.slice(0, 3).map(Number);
 const out = rest[3];
 
 const promptTokens = 16;
+const warmUp = 20_000; // milliseconds of load until the runtime has compiled what is hot: on few cores that competes with the stages
 const room = ["--context", 512, "--max-sequences", streams, "--kv-tokens", streams * 512];
 const node = cores => ({ cores, args: ["--threads", 1] });
 const ways = [
@@ -47,7 +48,7 @@ async function rate(address, id, count) {
 async function measure(way) {
   return await withServer({ program, model, ...way }, async address => {
     const { data: [{ id }] } = await (await fetch(`${address}/v1/models`)).json();
-    await rate(address, id, Math.min(tokens, 16)); // touches the weights, compiles the kernels
+    for (const end = performance.now() + warmUp; performance.now() < end;) await rate(address, id, Math.min(tokens, 32));
     const cluster = await (await fetch(`${address}/cluster`)).json();
     way.slices = cluster.replicas[0].stages.map(stage =>
       `${stage.has_embedding ? "embedding + " : ""}[${stage.first_layer}, ${stage.last_layer})${stage.has_head ? " + head" : ""}`);

@@ -249,6 +249,7 @@ public sealed class StageActor : UntypedActor
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             frame.Release();
+            _executor!.Forget(); // what the device has written is not known
             Fail(epoch, error.Message);
         }
     }
@@ -256,7 +257,7 @@ public sealed class StageActor : UntypedActor
     private void SendOnward(StepFrame frame)
     {
         int bytes = _executor!.PayloadBytes(frame.Step.RowCount, frame.Format);
-        _executor.GetOutput(frame.PreparePayload(bytes), frame.Format);
+        _executor.GetOutput(frame.Step, frame.PreparePayload(bytes), frame.Format);
         _next!.Tell(frame, Self);
     }
 

@@ -73,7 +73,7 @@ public sealed class LocalPipeline : IDisposable
         {
             _stages[i].Run(step, payload, _format, allLogits);
             if (i < _stages.Length - 1)
-                _stages[i].GetOutput(payload, _format);
+                _stages[i].GetOutput(step, payload, _format);
         }
     }
 

@@ -57,6 +57,9 @@ public sealed class BatchScheduler
     /// <summary>KV blocks that sequences hold.</summary>
     public int UsedBlockCount => _blocks.Count - _blocks.FreeCount;
 
+    /// <summary>Rows that were sent through a pipeline again: after a loss, or when blocks had run out.</summary>
+    public long RowsReplayed { get; private set; }
+
     /// <summary>Steps on their way through the pipeline.</summary>
     public int StepsInFlight => _inFlight.Count;
 
@@ -96,7 +99,10 @@ public sealed class BatchScheduler
         return sequence;
     }
 
-    /// <summary>A pipeline is there, with empty caches: computing begins.</summary>
+    /// <summary>
+    /// A pipeline is there: computing begins, of everything anew. With as many KV blocks as the last one, the same tokens go into the same
+    /// blocks again, because stages that were there may still hold them.
+    /// </summary>
     /// <param name="stages">Its stages.</param>
     /// <param name="kvBlocks">Its KV blocks.</param>
     /// <returns>Sequences that can never be computed by it; they are forgotten.</returns>
@@ -104,7 +110,10 @@ public sealed class BatchScheduler
     {
         Deactivate();
         _stages = stages;
-        _blocks = new BlockManager(kvBlocks);
+        if (kvBlocks == _blocks.Count)
+            _blocks.Expire();
+        else
+            _blocks = new BlockManager(kvBlocks);
         _nextStep = 0;
         _freeSlots.Clear();
         for (int slot = _slots.Length - 1; slot >= 0; slot--)
@@ -116,11 +125,15 @@ public sealed class BatchScheduler
         return misfits;
     }
 
-    /// <summary>The pipeline is gone, and with it all cached keys and values: running sequences wait to be computed again.</summary>
+    /// <summary>The pipeline is gone, and with it keys and values of at least one stage: running sequences wait to be computed again.</summary>
     public void Deactivate()
     {
         for (int i = _running.Count - 1; i >= 0; i--)
+        {
+            KeepTail(_running[i]);
             Preempt(_running[i]);
+        }
+
         _stages = 0;
         _inFlight.Clear();
         _decodingSteps = 0;
@@ -244,15 +257,19 @@ public sealed class BatchScheduler
         if (_freeSlots.Count == 0 || _waiting.First is not { Value: var sequence } || !MayRunBeside(sequence))
             return null;
 
-        // The last token is always computed: its logits are wanted.
-        ReadOnlySpan<int> reusable = sequence.NeedsHistory ? [] : sequence.Tokens[..^1];
-        int cached = _blocks.TakePrefix(reusable, sequence.Blocks);
+        // The last token is always computed: its logits are wanted. What must pass through the pipeline, or is stale, goes into its old
+        // blocks again: to write there what is there harms nobody.
+        int cached = Math.Min(_blocks.TakePrefix(sequence.Tokens, sequence.Blocks), (sequence.Length - 1) / KvShape.BlockSize * KvShape.BlockSize);
+        if (sequence.NeedsHistory)
+            cached = 0;
         if (KvPool.BlocksFor(sequence.Length + 1) - sequence.Blocks.Count > _blocks.FreeCount)
         {
             _blocks.Release(sequence.Blocks);
             return null;
         }
 
+        int kept = sequence.Blocks.Count * KvShape.BlockSize;
+        sequence.TailEnd = kept + _blocks.TakeTail(sequence.Tokens[kept..], sequence.Blocks);
         _ = TryExtend(sequence, sequence.Length);
         _waiting.RemoveFirst();
         sequence.Slot = _freeSlots.Pop();
@@ -283,6 +300,8 @@ public sealed class BatchScheduler
         }
 
         int last = sequence.Scheduled + rows;
+        RowsReplayed += Math.Max(Math.Min(last, sequence.Passed) - sequence.Scheduled, 0);
+        sequence.Passed = Math.Max(sequence.Passed, last);
         bool begins = sequence.LastStep < 0, samples = last == sequence.Length;
         step.Add(
             new SequenceRun
@@ -339,6 +358,15 @@ public sealed class BatchScheduler
             int i = sequence.CacheOffered;
             _blocks.Cache(sequence.Blocks[i], i == 0 ? null : sequence.Blocks[i - 1], sequence.Tokens.Slice(i * size, size));
         }
+    }
+
+    // The block that is not full, so that the sequence finds it again; the full ones are known.
+    private void KeepTail(Sequence sequence)
+    {
+        const int size = KvShape.BlockSize;
+        int end = Math.Max(sequence.Scheduled, sequence.TailEnd), i = end / size;
+        if (end % size > 0)
+            _blocks.KeepTail(sequence.Blocks[i], i == 0 ? null : sequence.Blocks[i - 1], sequence.Tokens[(i * size)..end]);
     }
 
     // Back to the head of the queue, to be computed again from its tokens.

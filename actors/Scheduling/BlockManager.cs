@@ -8,7 +8,8 @@ namespace Llama3Cluster.Actors.Scheduling;
 /// </summary>
 /// <remarks>
 /// The identity of a cached block is exact, not a hash: its 16 tokens, and the very incarnation of the block before it. So two
-/// prompts never share a block by accident or by design.
+/// prompts never share a block by accident or by design. A block that an earlier pipeline filled is <em>stale</em>: its rows must be
+/// scheduled again, but in the same place, where stages that survived may still hold them and need not compute them.
 /// </remarks>
 public sealed class BlockManager
 {
@@ -20,6 +21,7 @@ public sealed class BlockManager
     private int _oldestFree = None;
     private int _newestFree = None;
     private long _incarnations;
+    private long _epoch;
 
     /// <summary>Creates a manager of so many blocks, all free.</summary>
     public BlockManager(int blocks)
@@ -64,11 +66,14 @@ public sealed class BlockManager
         blocks.Clear();
     }
 
-    /// <summary>Takes references to the cached blocks that the tokens begin with, and adds them to <paramref name="blocks"/>.</summary>
-    /// <returns>How many positions they hold.</returns>
+    /// <summary>Another pipeline is there: all that is cached is stale.</summary>
+    public void Expire() => _epoch++;
+
+    /// <summary>Takes references to the cached blocks that the tokens begin with, stale ones too, and adds them to <paramref name="blocks"/>.</summary>
+    /// <returns>How many positions need not be scheduled again: those before the first stale block.</returns>
     public int TakePrefix(ReadOnlySpan<int> tokens, List<int> blocks)
     {
-        int found = 0;
+        int fresh = 0;
         for (int parent = None; tokens.Length >= KvShape.BlockSize; tokens = tokens[KvShape.BlockSize..])
         {
             ReadOnlySpan<int> wanted = tokens[..KvShape.BlockSize];
@@ -76,28 +81,74 @@ public sealed class BlockManager
                 break;
             if (_blocks[block].References++ == 0)
                 RemoveFree(block);
+            if (fresh == blocks.Count * KvShape.BlockSize && !IsStale(block))
+                fresh += KvShape.BlockSize;
             blocks.Add(block);
-            found += KvShape.BlockSize;
             parent = block;
         }
 
-        return found;
+        return fresh;
     }
 
-    /// <summary>Makes a full block findable for prompts that begin alike.</summary>
+    /// <summary>Makes a full block findable for prompts that begin alike. One that was stale is so no more.</summary>
     /// <param name="block">The block.</param>
     /// <param name="parent">The block before it in its sequence; null for the first.</param>
     /// <param name="tokens">Its tokens.</param>
     /// <returns>Whether it can be found now; false when its predecessor cannot, or an equal block was cached before.</returns>
     public bool Cache(int block, int? parent, ReadOnlySpan<int> tokens)
     {
+        if (_blocks[block].Incarnation != 0)
+        {
+            _blocks[block].Epoch = _epoch;
+            return true;
+        }
+
         if (parent is { } p && _blocks[p].Incarnation == 0)
             return false;
-        BlockKey key = KeyOf(parent ?? None, tokens);
+        return TryIdentify(block, KeyOf(parent ?? None, tokens), tokens);
+    }
+
+    /// <summary>Remembers what a block holds that is not full: the sequence that goes on with these tokens takes it, and no other one.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="parent">The block before it in its sequence; null for the first.</param>
+    /// <param name="tokens">Its tokens, at least one.</param>
+    public void KeepTail(int block, int? parent, ReadOnlySpan<int> tokens)
+    {
+        if (parent is { } p && _blocks[p].Incarnation == 0)
+            return;
+        _ = TryIdentify(block, TailKeyOf(parent ?? None, tokens[0]), tokens);
+    }
+
+    /// <summary>Takes the block that was not full when it was kept and holds what comes next, if it is free.</summary>
+    /// <param name="tokens">Tokens behind those of <paramref name="blocks"/>.</param>
+    /// <param name="blocks">The sequence's blocks so far, all full; the tail is added.</param>
+    /// <returns>How many of the tokens it holds.</returns>
+    public int TakeTail(ReadOnlySpan<int> tokens, List<int> blocks)
+    {
+        if (tokens.IsEmpty || !_cached.TryGetValue(TailKeyOf(blocks.Count == 0 ? None : blocks[^1], tokens[0]), out int block))
+            return 0;
+        int count = _blocks[block].Count;
+        if (_blocks[block].References > 0 || !tokens.StartsWith(TokensOf(block)[..count]))
+            return 0;
+        RemoveFree(block);
+        Forget(block);
+        _blocks[block].References = 1;
+        blocks.Add(block);
+        return count;
+    }
+
+    private bool IsStale(int block) => _blocks[block].Epoch != _epoch;
+
+    private bool TryIdentify(int block, BlockKey key, ReadOnlySpan<int> tokens)
+    {
+        if (_cached.TryGetValue(key, out int equal) && IsStale(equal))
+            Forget(equal);
         if (!_cached.TryAdd(key, block))
             return false;
         tokens.CopyTo(TokensOf(block));
+        _blocks[block].Count = tokens.Length;
         _blocks[block].Incarnation = ++_incarnations;
+        _blocks[block].Epoch = _epoch;
         _blocks[block].Key = key;
         return true;
     }
@@ -115,8 +166,12 @@ public sealed class BlockManager
         var hash = default(HashCode);
         foreach (int token in tokens)
             hash.Add(token);
-        return new BlockKey(parent == None ? 0 : _blocks[parent].Incarnation, hash.ToHashCode());
+        return new BlockKey(IncarnationOf(parent), hash.ToHashCode(), IsTail: false);
     }
+
+    private BlockKey TailKeyOf(int parent, int firstToken) => new(IncarnationOf(parent), firstToken, IsTail: true);
+
+    private long IncarnationOf(int parent) => parent == None ? 0 : _blocks[parent].Incarnation;
 
     private Span<int> TokensOf(int block) => _tokens.AsSpan(block * KvShape.BlockSize, KvShape.BlockSize);
 
@@ -146,16 +201,18 @@ public sealed class BlockManager
         FreeCount--;
     }
 
-    // Incarnation 0 means not cached. Older and Newer link the free blocks.
+    // Incarnation 0 means not cached; Epoch is that of the pipeline that filled it. Older and Newer link the free blocks.
     private struct Block
     {
         public int References;
         public int Older;
         public int Newer;
+        public int Count;
         public long Incarnation;
+        public long Epoch;
         public BlockKey Key;
     }
 
-    // Tokens are compared on a hit, so the hash only has to be good, not exact.
-    private readonly record struct BlockKey(long ParentIncarnation, int TokensHash);
+    // Tokens are compared on a hit, so the hash only has to be good, not exact. A tail is found by its first token.
+    private readonly record struct BlockKey(long ParentIncarnation, int TokensHash, bool IsTail);
 }

@@ -68,6 +68,12 @@ public sealed class Sequence
     /// <summary>Positions whose rows are in a step, done or on its way.</summary>
     internal int Scheduled { get; set; }
 
+    /// <summary>Positions that its blocks may hold from an earlier pipeline, the last block's included.</summary>
+    internal int TailEnd { get; set; }
+
+    /// <summary>Positions that have been scheduled once, in whatever pipeline.</summary>
+    internal int Passed { get; set; }
+
     /// <summary>Whether a row that samples is on its way: there is nothing to compute until its token is back.</summary>
     internal bool AwaitsToken { get; set; }
 
@@ -112,7 +118,7 @@ public sealed class Sequence
     /// <summary>Forgets the pipeline's share of the state.</summary>
     internal void ResetProgress()
     {
-        Scheduled = SentBlocks = CacheOffered = 0;
+        Scheduled = TailEnd = SentBlocks = CacheOffered = 0;
         AwaitsToken = false;
         LastStep = -1;
     }

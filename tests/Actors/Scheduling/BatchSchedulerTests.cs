@@ -247,6 +247,113 @@ public sealed class BatchSchedulerTests : ISchedulerListener
         Assert.Equal(["g:EndToken"], _finished);
     }
 
+    [Fact]
+    public void After_a_loss_a_sequence_must_go_through_again_in_the_blocks_that_it_had()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        var survivor = new SimulatedPipeline(16, 100);
+        scheduler.Submit(NewSequence("other", [.. Enumerable.Range(50, 20)]));
+        Sequence sequence = NewSequence("g", [.. Enumerable.Range(0, 40)]);
+        scheduler.Submit(sequence);
+        scheduler.Complete(survivor.Execute(Next(scheduler)), this);
+        scheduler.Complete(survivor.Execute(Next(scheduler)), this);
+        int[] before = [.. sequence.Blocks];
+
+        scheduler.Lose();
+        scheduler.Activate(1, 100);
+        survivor.Reset();
+        Step step = Next(scheduler);
+
+        Assert.Equal(before, sequence.Blocks);
+        Assert.Equal([0, 0], step.Runs.ToArray().Select(run => run.FirstPosition));
+        Assert.Equal(0, sequence.CachedTokens);
+        (long reused, long computed) = (survivor.Reused, survivor.Computed);
+        var fresh = new SimulatedPipeline(16, 100);
+        Assert.Equal(fresh.Execute(step).Rows.ToArray(), survivor.Execute(step).Rows.ToArray());
+        // 41 and 21 rows had been computed; the last sampled tokens had not been sent yet.
+        Assert.Equal(62, survivor.Reused - reused);
+        Assert.Equal(2, survivor.Computed - computed);
+        Assert.Equal(62, scheduler.RowsReplayed);
+    }
+
+    [Fact]
+    public void A_stale_block_must_not_count_as_cached_until_its_rows_are_scheduled_again()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        var pipeline = new SimulatedPipeline(16, 100);
+        int[] prompt = [.. Enumerable.Range(0, 40)];
+        scheduler.Submit(NewSequence("first", prompt));
+        scheduler.Complete(pipeline.Execute(Next(scheduler)), this);
+        scheduler.Remove("first");
+        scheduler.Activate(1, 100);
+
+        Sequence second = NewSequence("second", [.. prompt, 7]), third = NewSequence("third", [.. prompt, 8]);
+        scheduler.Submit(second);
+        scheduler.Submit(third);
+        Step step = Next(scheduler);
+
+        Assert.Equal(0, second.CachedTokens);
+        Assert.Equal(32, third.CachedTokens); // the rows before it in the step fill the blocks
+        Assert.Equal([0, 32], step.Runs.ToArray().Select(run => run.FirstPosition));
+        Assert.Equal(second.Blocks.Take(2), third.Blocks.Take(2));
+    }
+
+    [Fact]
+    public void A_pipeline_with_another_number_of_blocks_must_begin_with_none()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        scheduler.Submit(NewSequence("g", [.. Enumerable.Range(0, 40)]));
+        Next(scheduler);
+
+        scheduler.Activate(1, 4);
+        Next(scheduler);
+
+        Assert.Equal(4, scheduler.BlockCount);
+        Assert.Equal(3, scheduler.UsedBlockCount);
+        scheduler.Remove("g");
+        Assert.Equal(0, scheduler.UsedBlockCount);
+    }
+
+    [Fact]
+    public void A_sequence_with_penalties_must_find_its_blocks_again_and_pass_through_them_whole()
+    {
+        BatchScheduler scheduler = Active(stages: 1, rows: 100);
+        var penalised = new Sequence("g", [.. Enumerable.Range(0, 40)], [], new SamplingParameters { PresencePenalty = 1 }, 5, new HashSet<int>());
+        scheduler.Submit(penalised);
+        scheduler.Complete(new SimulatedPipeline(16, 100).Execute(Next(scheduler)), this);
+        int[] before = [.. penalised.Blocks];
+
+        scheduler.Lose();
+        scheduler.Activate(1, 100);
+
+        Assert.Equal(0, Assert.Single(Next(scheduler).Runs.ToArray()).FirstPosition);
+        Assert.Equal(before, penalised.Blocks);
+    }
+
+    // The blocks that are free go to others; what is left of a sequence's old ones is found again.
+    [Fact]
+    public void A_block_that_was_handed_out_after_a_loss_must_not_be_found_by_its_old_tokens()
+    {
+        var scheduler = new BatchScheduler(new SchedulerOptions(100, 16, 100, 128));
+        scheduler.Activate(1, 4);
+        Sequence old = NewSequence("old", [.. Enumerable.Range(0, 40)]);
+        scheduler.Submit(old);
+        Next(scheduler);
+        scheduler.Remove("old");
+        scheduler.Activate(1, 4);
+        scheduler.Submit(NewSequence("new", [.. Enumerable.Range(100, 50)])); // takes all four
+        Next(scheduler);
+        scheduler.Remove("new");
+
+        var pipeline = new SimulatedPipeline(16, 4);
+        Sequence again = NewSequence("again", [.. Enumerable.Range(0, 40)]);
+        scheduler.Submit(again);
+        scheduler.Complete(pipeline.Execute(Next(scheduler)), this);
+
+        Assert.Equal(0, again.CachedTokens);
+        Assert.Equal(SimulatedPipeline.Next(Enumerable.Range(0, 40)), again.Tokens[^1]);
+    }
+
     private static BatchScheduler Active(int stages, int rows)
     {
         var scheduler = new BatchScheduler(new SchedulerOptions(rows, 16, 100, 128));

@@ -1,27 +1,44 @@
 using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Execution;
+using Llama3Cluster.Shards.Execution.Replay;
 using Llama3Cluster.Shards.Sampling;
 
 namespace Llama3Cluster.Actors.Tests.Scheduling;
 
 /// <summary>
-/// A pipeline that keeps the token of every position in its "KV cache" and samples a hash of what it reads back through the
-/// block tables. So a block that was handed to two sequences, a position that was skipped, or a wrong prefix changes the answer.
+/// A pipeline, or a stage of one, whose "KV cache" holds for every position a hash of all tokens up to it, and which samples a hash of
+/// what it reads back through the block tables. So a block that was handed to two sequences, a position that was skipped, or a wrong
+/// prefix changes the answer. As on the stages, rows that it holds from an earlier epoch (the production's <see cref="BlockRecords"/>
+/// say which) are not computed again: one that is taken to be held and is not changes the answer, too.
 /// </summary>
 internal sealed class SimulatedPipeline(int slots, int blocks)
 {
     public const int Vocabulary = 1000;
 
-    private readonly int[] _cache = new int[blocks * KvShape.BlockSize];
+    private readonly ulong[] _cache = new ulong[blocks * KvShape.BlockSize];
+    private readonly BlockRecords _records = new(blocks);
     private readonly SlotState[] _slots = [.. Enumerable.Range(0, slots).Select(_ => new SlotState())];
+
+    /// <summary>Rows that were not computed.</summary>
+    public long Reused { get; private set; }
+
+    /// <summary>Rows that were.</summary>
+    public long Computed { get; private set; }
 
     /// <summary>The token that follows a text.</summary>
     public static int Next(IEnumerable<int> tokens)
     {
-        ulong hash = 17;
+        ulong hash = 17, all = 0;
         foreach (int token in tokens)
-            hash = (hash * 6364136223846793005UL) + (ulong)token + 1442695040888963407UL;
-        return (int)((hash >> 33) % Vocabulary);
+            all = Mixed(all, hash = Mixed(hash, (ulong)token));
+        return Sampled(all);
+    }
+
+    /// <summary>A new epoch begins: no sequence is there, but what the blocks hold is.</summary>
+    public void Reset()
+    {
+        foreach (SlotState slot in _slots)
+            (slot.Sequence, slot.Length) = (-1, 0);
     }
 
     public SampledTokens Execute(Step step)
@@ -42,7 +59,7 @@ internal sealed class SimulatedPipeline(int slots, int blocks)
             Assert.Equal(run.FirstPosition, slot.Length);
             slot.Blocks.AddRange(step.BlocksOf(run));
             foreach (int token in step.TokensOf(run))
-                _cache[Address(slot, slot.Length++)] = token;
+                Store(slot, token);
         }
 
         // As on the stages, all rows are stored before any of them is read.
@@ -51,12 +68,31 @@ internal sealed class SimulatedPipeline(int slots, int blocks)
             SlotState slot = _slots[run.Slot];
             if (run.Samples)
             {
-                int next = Next(Enumerable.Range(0, slot.Length).Select(position => _cache[Address(slot, position)]));
-                result.Add(run.Slot, run.Sequence, run.SampleIndex, new TokenLogProb(next, 0), []);
+                ulong all = Enumerable.Range(0, slot.Length).Aggregate(0UL, (hash, position) => Mixed(hash, _cache[Address(slot, position)]));
+                result.Add(run.Slot, run.Sequence, run.SampleIndex, new TokenLogProb(Sampled(all), 0), []);
             }
         }
 
         return result;
+    }
+
+    private static ulong Mixed(ulong hash, ulong value) => (((hash * 6364136223846793005UL) + value) ^ (hash >> 29)) + 1442695040888963407UL;
+
+    private static int Sampled(ulong hash) => (int)((hash >> 33) % Vocabulary);
+
+    private void Store(SlotState slot, int token)
+    {
+        int position = slot.Length++, offset = position % KvShape.BlockSize, i = position / KvShape.BlockSize;
+        int block = slot.Blocks[i], previous = i == 0 ? BlockRecords.None : slot.Blocks[i - 1];
+        if (_records.Held(block, previous, offset, [token]) > 0)
+        {
+            Reused++;
+            return;
+        }
+
+        _records.Store(block, previous, offset, [token]);
+        _cache[Address(slot, position)] = Mixed(position == 0 ? 17 : _cache[Address(slot, position - 1)], (ulong)token);
+        Computed++;
     }
 
     private static int Address(SlotState slot, int position) =>

@@ -13,7 +13,7 @@ internal sealed class SimulatedStage(SimulatedCluster cluster, SimulatedNode nod
 {
     private readonly StageLife _life = new(first);
     private readonly HashSet<(long Epoch, int Stage)> _addresses = [(first.Epoch, first.Stage)];
-    private SimulatedPipeline _cache = NewCache(first);
+    private readonly SimulatedPipeline _cache = new(first.Limits.MaxSequences, first.Limits.KvBlocks);
     private SimulatedLink? _out;
     private bool _loaded;
     private bool _stopped;
@@ -49,7 +49,7 @@ internal sealed class SimulatedStage(SimulatedCluster cluster, SimulatedNode nod
         if (!_life.Begin(connect.Epoch))
             return;
         _out?.Close("the epoch is over");
-        _cache = NewCache(_life.Serving!);
+        _cache.Reset();
         _connect = connect;
         _out = cluster.Open(node, connect, Connected, reason => Fail(connect.Epoch, reason));
     }
@@ -101,8 +101,6 @@ internal sealed class SimulatedStage(SimulatedCluster cluster, SimulatedNode nod
         _stopped = true;
         _out?.Break("the peer closed the connection");
     }
-
-    private static SimulatedPipeline NewCache(StageMessages.PrepareStage assignment) => new(assignment.Limits.MaxSequences, assignment.Limits.KvBlocks);
 
     private static SampledTokens Combined(SampledTokens before, SampledTokens own)
     {

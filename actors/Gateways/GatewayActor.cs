@@ -140,7 +140,11 @@ public sealed class GatewayActor : UntypedActor
                 state.Unreachable.Contains(member) ? "unreachable" : member.Status.ToString().ToLowerInvariant(),
                 [.. (offered?.Offer.Devices ?? []).Select(device => new DeviceSnapshot(device.Index, device.Name, device.MemoryBytes))],
                 string.IsNullOrEmpty(offered?.Problem) ? null : offered.Problem,
-                offered?.Offer.Weights is { } weights ? new WeightsSnapshot(weights.HeldBytes, weights.ReceivedBytes, weights.ModelBytes) : null));
+                offered?.Offer.Weights is { } weights ? new WeightsSnapshot(weights.HeldBytes, weights.ReceivedBytes, weights.ModelBytes) : null)
+            {
+                RowsComputed = offered?.RowsComputed ?? 0,
+                RowsReused = offered?.RowsReused ?? 0,
+            });
         }
 
         List<ReplicaSnapshot> replicas = [.. _replicas.Values.OrderBy(replica => replica.ReplicaId, StringComparer.Ordinal).Select(Describe)];
@@ -156,5 +160,8 @@ public sealed class GatewayActor : UntypedActor
         [.. replica.Stages.Select(stage => new StageSnapshot(
             stage.Assignment.Node, stage.Assignment.DeviceName, stage.Assignment.Slice.First, stage.Assignment.Slice.Last,
             stage.Assignment.Slice.HasEmbedding, stage.Assignment.Slice.HasHead, stage.State, stage.LoadedFraction))],
-        replica.KvBlocks, replica.KvBlocksUsed, replica.Running, replica.Waiting, replica.TokensPerSecond, replica.GeneratedTokens);
+        replica.KvBlocks, replica.KvBlocksUsed, replica.Running, replica.Waiting, replica.TokensPerSecond, replica.GeneratedTokens)
+    {
+        RowsReplayed = replica.RowsReplayed,
+    };
 }

@@ -92,6 +92,9 @@ public sealed record ClusterNodeOptions
     /// <summary>How a gateway builds replicas; required with <see cref="Served"/>.</summary>
     public ReplicaSettings? Replicas { get; init; }
 
+    /// <summary>Most bytes of outputs that each stage keeps, to send them again after another one was lost; 0 to compute every row again.</summary>
+    public long ReplayLogBytes { get; init; } = 64L << 20;
+
     /// <summary>How long, and how many, answers a gateway keeps that nobody reads.</summary>
     public RetentionLimits Retention { get; init; } = RetentionLimits.Default;
 }

@@ -22,7 +22,14 @@ public sealed record ClusterSnapshot(
 /// <param name="Weights">What it has of the model, if it was started without the model's files; null if it has them.</param>
 public sealed record NodeSnapshot(
     string Address, IReadOnlyList<string> Roles, string Status, IReadOnlyList<DeviceSnapshot> Devices, string? Problem,
-    WeightsSnapshot? Weights = null);
+    WeightsSnapshot? Weights = null)
+{
+    /// <summary>Rows that its stages have computed since its process started.</summary>
+    public long RowsComputed { get; init; }
+
+    /// <summary>Rows that came to its stages again after a loss, and that they still held.</summary>
+    public long RowsReused { get; init; }
+}
 
 /// <summary>How much of the model a node has that was started without its files.</summary>
 /// <param name="HeldBytes">Bytes of the model in its cache.</param>
@@ -49,7 +56,11 @@ public sealed record DeviceSnapshot(int Index, string Name, long MemoryBytes);
 /// <param name="GeneratedTokens">Tokens generated since it started.</param>
 public sealed record ReplicaSnapshot(
     string Id, long Epoch, string State, IReadOnlyList<StageSnapshot> Stages, int KvBlocks, int KvBlocksUsed, int Running, int Waiting,
-    double TokensPerSecond, long GeneratedTokens);
+    double TokensPerSecond, long GeneratedTokens)
+{
+    /// <summary>Rows that were sent through the pipeline again, after losses or when blocks had run out.</summary>
+    public long RowsReplayed { get; init; }
+}
 
 /// <summary>A stage of a pipeline.</summary>
 /// <param name="Node">Address of its node.</param>

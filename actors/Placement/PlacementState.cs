@@ -62,7 +62,8 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
     public IReadOnlyDictionary<string, PlacementMessages.AssignPlan> Plans => _plans;
 
     /// <summary>The nodes that are members, with what keeps each from taking part.</summary>
-    public IEnumerable<PlacementMessages.NodeStatus> Nodes => _nodes.Values.Select(node => new PlacementMessages.NodeStatus(node.Offer, Problem(node), node.StaleFrames));
+    public IEnumerable<PlacementMessages.NodeStatus> Nodes => _nodes.Values.Select(
+        node => new PlacementMessages.NodeStatus(node.Offer, Problem(node), node.StaleFrames, node.RowsComputed, node.RowsReused));
 
     /// <summary>The members that offer devices have changed.</summary>
     public void SetNodes(IEnumerable<PlacementMessages.NodeOffer> present, TimeSpan now)
@@ -103,7 +104,7 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
     {
         if (!_nodes.TryGetValue(alive.Node, out Node? node))
             return;
-        node.StaleFrames = alive.StaleFrames;
+        (node.StaleFrames, node.RowsComputed, node.RowsReused) = (alive.StaleFrames, alive.RowsComputed, alive.RowsReused);
         node.AwaitedProbe = alive.Number >= node.AwaitedProbe ? null : node.AwaitedProbe;
         if (node.IsSilent)
         {
@@ -330,5 +331,9 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
         public bool IsLeaving { get; set; }
 
         public long StaleFrames { get; set; }
+
+        public long RowsComputed { get; set; }
+
+        public long RowsReused { get; set; }
     }
 }

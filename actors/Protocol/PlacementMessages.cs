@@ -121,21 +121,25 @@ public static class PlacementMessages
     /// <param name="TokensPerSecond">Tokens generated a second, over the last seconds.</param>
     /// <param name="GeneratedTokens">Tokens generated since it started.</param>
     /// <param name="StaleFrames">Frames of epochs that were over, which the replica has refused so far.</param>
+    /// <param name="RowsReplayed">Rows that it has sent through the pipeline again.</param>
     [MessagePackObject]
     public sealed record ReplicaStatus(
         [property: Key(0)] string ReplicaId, [property: Key(1)] long Epoch, [property: Key(2)] string State,
         [property: Key(3)] bool Ready, [property: Key(4)] string Problem, [property: Key(5)] StageStatus[] Stages,
         [property: Key(6)] int KvBlocks, [property: Key(7)] int KvBlocksUsed, [property: Key(8)] int Running,
         [property: Key(9)] int Waiting, [property: Key(10)] int QueueLimit, [property: Key(11)] double TokensPerSecond,
-        [property: Key(12)] long GeneratedTokens, [property: Key(13)] long StaleFrames) : IClusterMessage;
+        [property: Key(12)] long GeneratedTokens, [property: Key(13)] long StaleFrames, [property: Key(14)] long RowsReplayed = 0) : IClusterMessage;
 
     /// <summary>A stage node as placement sees it.</summary>
     /// <param name="Offer">What it offers.</param>
     /// <param name="Problem">Why it takes no part; empty when it can.</param>
     /// <param name="StaleFrames">Frames and commands of epochs that were over, which it has refused so far.</param>
+    /// <param name="RowsComputed">Rows that its stages have computed so far.</param>
+    /// <param name="RowsReused">Rows that came again after a loss, and that its stages still held.</param>
     [MessagePackObject]
     public sealed record NodeStatus(
-        [property: Key(0)] NodeOffer Offer, [property: Key(1)] string Problem, [property: Key(2)] long StaleFrames);
+        [property: Key(0)] NodeOffer Offer, [property: Key(1)] string Problem, [property: Key(2)] long StaleFrames,
+        [property: Key(3)] long RowsComputed = 0, [property: Key(4)] long RowsReused = 0);
 
     /// <summary>Published by placement to the gateways.</summary>
     /// <param name="Nodes">Stage nodes.</param>

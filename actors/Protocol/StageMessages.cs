@@ -106,7 +106,10 @@ public static class StageMessages
     /// <param name="Node">Its cluster address.</param>
     /// <param name="Number">Number of the question.</param>
     /// <param name="StaleFrames">Frames and commands of epochs that were over, which the process has refused so far.</param>
+    /// <param name="RowsComputed">Rows that its stages have computed so far.</param>
+    /// <param name="RowsReused">Rows that came again after a loss, and that its stages still held.</param>
     [MessagePackObject]
     public sealed record HostAlive(
-        [property: Key(0)] string Node, [property: Key(1)] long Number, [property: Key(2)] long StaleFrames) : IClusterMessage;
+        [property: Key(0)] string Node, [property: Key(1)] long Number, [property: Key(2)] long StaleFrames,
+        [property: Key(3)] long RowsComputed = 0, [property: Key(4)] long RowsReused = 0) : IClusterMessage;
 }

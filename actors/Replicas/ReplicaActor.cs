@@ -203,7 +203,7 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
         _mediator.Tell(new Publish(StatusTopic, new PlacementMessages.ReplicaStatus(
             _id, _pipeline.Shown?.Epoch ?? 0, State, _ready, _pipeline.Problem, _pipeline.Shown?.Describe() ?? [], _scheduler.BlockCount,
             _scheduler.UsedBlockCount, _scheduler.RunningCount, _scheduler.WaitingCount, _settings.MaxWaiting,
-            _rate.PerSecond(Environment.TickCount64), _rate.Total, _pipeline.Refused)));
+            _rate.PerSecond(Environment.TickCount64), _rate.Total, _pipeline.Refused, _scheduler.RowsReplayed)));
     }
 
     private string State =>

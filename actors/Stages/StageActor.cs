@@ -4,6 +4,7 @@ using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Links;
 using Llama3Cluster.Actors.Protocol;
 using Llama3Cluster.Shards.Execution;
+using Llama3Cluster.Shards.Execution.Replay;
 using Llama3Cluster.Shards.Planning;
 using Llama3Cluster.Shards.Slices;
 using Microsoft.Extensions.Logging;
@@ -22,6 +23,8 @@ namespace Llama3Cluster.Actors.Stages;
 public sealed class StageActor : UntypedActor
 {
     private static long _staleFrames;
+    private static long _rowsComputed;
+    private static long _rowsReused;
 
     private readonly NodeContext _node;
     private readonly StageDevice _device;
@@ -45,6 +48,12 @@ public sealed class StageActor : UntypedActor
     /// <summary>Frames of other epochs that this process has dropped; a fenced stage's frames show up here.</summary>
     public static long StaleFrames => Interlocked.Read(ref _staleFrames);
 
+    /// <summary>Rows that the stages of this process have computed.</summary>
+    public static long RowsComputed => Interlocked.Read(ref _rowsComputed);
+
+    /// <summary>Rows that the stages of this process were to compute again after a loss, and still held.</summary>
+    public static long RowsReused => Interlocked.Read(ref _rowsReused);
+
     /// <summary>How to make one.</summary>
     /// <param name="node">The node's shared parts.</param>
     /// <param name="device">The device it computes on, which no other stage uses meanwhile.</param>
@@ -57,7 +66,7 @@ public sealed class StageActor : UntypedActor
     /// <param name="Assignment">The same slice and limits, with the new epoch.</param>
     public sealed record StandBy(StageMessages.PrepareStage Assignment) : INoSerializationVerificationNeeded;
 
-    /// <summary>Begin the epoch that the stage stands by for, with empty caches, and connect it to where its results go.</summary>
+    /// <summary>Begin the epoch that the stage stands by for, of which it holds no sequence yet, and connect it to where its results go.</summary>
     /// <param name="Epoch">The epoch that this is for.</param>
     /// <param name="Local">The receiving actor, when it is in this process.</param>
     /// <param name="Remote">How to reach it otherwise.</param>
@@ -126,7 +135,8 @@ public sealed class StageActor : UntypedActor
             ModelSlice slice;
             lock (_device.Device) // another stage may compute on it meanwhile
                 slice = ModelSlice.Load(_node.Options.Model, _device.Device, assignment.Slice, options, new Reporter(this), _retired);
-            _executor = new StageExecutor(slice, limits.MaxSequences);
+            long log = _node.Options.ReplayLogBytes;
+            _executor = new StageExecutor(slice, limits.MaxSequences, log > 0 ? new ReplayOptions(log, limits.Activations) : null);
             _log.LogInformation("stage {Stage} of {Replica} holds {Slice}: {Memory} on {Device}", assignment.Stage,
                 assignment.ReplicaId, assignment.Slice, slice.Memory, _device.Device.Name);
             Prepared();
@@ -239,7 +249,7 @@ public sealed class StageActor : UntypedActor
         {
             lock (_device.Device) // the stages of a device take turns, step by step
             {
-                _executor!.Run(frame.Step, frame.Payload, frame.Format);
+                Run(frame);
                 if (Serving.Slice.HasHead)
                     SendSampled(frame);
                 else
@@ -252,6 +262,14 @@ public sealed class StageActor : UntypedActor
             _executor!.Forget(); // what the device has written is not known
             Fail(epoch, error.Message);
         }
+    }
+
+    private void Run(StepFrame frame)
+    {
+        (long computed, long reused) = (_executor!.RowsComputed, _executor.RowsReused);
+        _executor.Run(frame.Step, frame.Payload, frame.Format);
+        Interlocked.Add(ref _rowsComputed, _executor.RowsComputed - computed);
+        Interlocked.Add(ref _rowsReused, _executor.RowsReused - reused);
     }
 
     private void SendOnward(StepFrame frame)

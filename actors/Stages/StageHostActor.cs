@@ -101,7 +101,8 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
         {
             case StageMessages.ProbeHost probe:
                 _placement = Sender;
-                Sender.Tell(new StageMessages.HostAlive(_address, probe.Number, _stages.Refused + StageActor.StaleFrames));
+                Sender.Tell(new StageMessages.HostAlive(
+                    _address, probe.Number, _stages.Refused + StageActor.StaleFrames, StageActor.RowsComputed, StageActor.RowsReused));
                 break;
             case StageMessages.PrepareStage prepare:
                 _stages.Prepare(prepare);

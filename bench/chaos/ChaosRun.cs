@@ -12,6 +12,7 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
     private readonly List<TimeSpan> _pauses = [];
     private readonly List<string> _notes = [];
     private readonly List<string> _problems = [];
+    private readonly List<Replay> _replays = [];
 
     /// <summary>Runs one kind of fault on a cluster of its own.</summary>
     public static async Task<ChaosReport> RunAsync(string fault, ChaosOptions options, Action<string> say)
@@ -44,6 +45,7 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
         for (int i = 1; i <= times; i++)
         {
             long begin = Stopwatch.GetTimestamp();
+            RowCounts before = await RowCounts.OfAsync(cluster);
             string what = await InjectAsync(fault);
             try
             {
@@ -59,10 +61,18 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
             await Task.Delay(options.Every * (0.5 + _random.NextDouble()));
             TimeSpan[] pauses = [.. load.Pauses(begin, Stopwatch.GetTimestamp())];
             _pauses.AddRange(pauses);
+            if (fault == "kill" && before.Until(await RowCounts.OfAsync(cluster)) is { } rows)
+            {
+                what += $" ({rows})";
+                _replays.Add(rows);
+            }
+
             say(string.Create(CultureInfo.InvariantCulture,
                 $"{fault} {i} of {times}: {what}; longest pause {pauses.Max().TotalSeconds:0.00} s, all {cluster.Nodes.Count} nodes at work after {whole.TotalSeconds:0.0} s; {load.Completed} streams completed, {load.Failed} failed, {load.Different} differ"));
         }
 
+        if (_replays.Count > 0)
+            _notes.Add(Replay.Describe(_replays));
         ChaosReport report = await ChaosReport.OfAsync(fault, times, cluster, load, _pauses, _notes);
         return report with { Problems = [.. report.Problems, .. _problems] };
     }

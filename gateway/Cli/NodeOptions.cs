@@ -25,6 +25,9 @@ internal sealed class NodeOptions(string clusterFallback)
 
     public Option<long?> Memory { get; } = Opt.Bytes("--memory", "Memory for weights and KV cache on this node, all devices together. Default: four fifths of the machine's; of a GPU, what its driver grants.");
 
+    public Option<long?> ReplayLog { get; } = Opt.Bytes(
+        "--replay-log", "Memory of each stage, beside --memory, for the activations that it sent: after another stage was lost it sends them again instead of computing them. 0: it computes them again. Default: 64MiB.");
+
     public Option<string?> Secret { get; } = Opt.OptionalText(
         "--secret", $"Secret that nodes prove to each other on data links; better set as {Settings.EnvironmentPrefix}SECRET. Beyond loopback it or --tls is required.", "TEXT");
 
@@ -39,6 +42,7 @@ internal sealed class NodeOptions(string clusterFallback)
         command.Add(AdvertisedCluster);
         command.Add(AdvertisedData);
         command.Add(Memory);
+        command.Add(ReplayLog);
         command.Add(Secret);
         Tls.AddTo(command);
     }
@@ -70,7 +74,8 @@ internal sealed class NodeOptions(string clusterFallback)
 
         if (tls is not null && result.GetValue(AdvertisedCluster) is { } advertised)
             throw new UsageException($"--advertise-cluster {advertised} cannot be had with --tls yet: the certificates name the address that the node listens at");
-        return new ClusterNodeOptions
+        var defaults = new ClusterNodeOptions { Model = model };
+        return defaults with
         {
             Cluster = cluster,
             Data = data,
@@ -80,7 +85,7 @@ internal sealed class NodeOptions(string clusterFallback)
             Seeds = result.GetValue(Seeds)!,
             Secret = secret,
             Tls = tls,
-            Model = model,
+            ReplayLogBytes = result.GetValue(ReplayLog) ?? defaults.ReplayLogBytes,
         };
     }
 

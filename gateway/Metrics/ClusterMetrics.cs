@@ -15,6 +15,7 @@ internal static class ClusterMetrics
         ("replica_waiting", "Requests in the pipeline's queue.", replica => replica.Waiting),
         ("replica_kv_blocks", "Blocks of the pipeline's KV cache.", replica => replica.KvBlocks),
         ("replica_kv_blocks_used", "Blocks that running requests hold.", replica => replica.KvBlocksUsed),
+        ("replica_rows_replayed", "Rows that were sent through the pipeline again, after losses or when blocks had run out.", replica => replica.RowsReplayed),
         ("replica_tokens_per_second", "Tokens a second over the last seconds.", replica => replica.TokensPerSecond),
     ];
 
@@ -27,6 +28,9 @@ internal static class ClusterMetrics
             .GroupBy(node => node.Status)
             .Select(group => (Labels("status", group.Key), (double)group.Count())));
         Write(output, "stale_frames", "Frames and commands of epochs that were over, refused by the nodes that are there.", [("", snapshot.StaleFrames)]);
+        NodeSnapshot[] stages = [.. snapshot.Nodes.Where(node => node.Devices.Count > 0)];
+        Write(output, "node_rows_computed", "Rows that the node's stages have computed.", stages.Select(node => (Labels("node", node.Address), (double)node.RowsComputed)));
+        Write(output, "node_rows_reused", "Rows that came to the node's stages again after a loss, and that they still held.", stages.Select(node => (Labels("node", node.Address), (double)node.RowsReused)));
         foreach (var (name, help, value) in ReplicaGauges)
             Write(output, name, help, snapshot.Replicas.Select(replica => (Labels("replica", replica.Id), value(replica))));
         return output.ToString();

@@ -121,7 +121,7 @@ public sealed class ControlSerializerTests : TestKit
             new LogMessages.FindLog("g"),
             new LogMessages.LogFound("g", new LogMessages.LogSnapshot(start with { Listener = null }, [token], end)),
             new StageMessages.ProbeHost(5),
-            new StageMessages.HostAlive("127.0.0.1:1", 5, 2),
+            new StageMessages.HostAlive("127.0.0.1:1", 5, 2, 30, 40),
             new GenerationMessages.Cancel("g"),
             new GenerationMessages.Enqueue("r", "g", [1, 2], [3], sampling, 10, [], TestActor),
             new GenerationMessages.Enqueued("g"),
@@ -136,11 +136,11 @@ public sealed class ControlSerializerTests : TestKit
             new PlacementMessages.ReplicaActive("r", 9),
             new PlacementMessages.NodeLeaving("127.0.0.1:1"),
             new PlacementMessages.NodeRefused("why"),
-            new PlacementMessages.ReplicaStatus("r", 9, "active", true, "", [new PlacementMessages.StageStatus(assignment, "ready", 1)], 10, 2, 1, 0, 256, 12.5, 1000, 3),
+            new PlacementMessages.ReplicaStatus("r", 9, "active", true, "", [new PlacementMessages.StageStatus(assignment, "ready", 1)], 10, 2, 1, 0, 256, 12.5, 1000, 3, 17),
             source,
             new WeightMessages.DescribeModel(),
             new WeightMessages.ModelOffer("demo", "ab", [source]),
-            new PlacementMessages.PlacementStatus([new PlacementMessages.NodeStatus(offer, "none", 4)], ["r"], ["because"]),
+            new PlacementMessages.PlacementStatus([new PlacementMessages.NodeStatus(offer, "none", 4, 5, 6)], ["r"], ["because"]),
         ];
     }
 }

@@ -1,0 +1,45 @@
+using System.Globalization;
+
+namespace Llama3Cluster.Chaos;
+
+/// <summary>Rows that replicas have sent through their pipelines again, and what the stages of each node made of their rows.</summary>
+internal sealed record RowCounts(long Replayed, IReadOnlyDictionary<string, (long Computed, long Reused)> Nodes)
+{
+    public static async Task<RowCounts> OfAsync(ChaosCluster cluster)
+    {
+        if (await cluster.SnapshotAsync() is not { } snapshot)
+            return new RowCounts(0, new Dictionary<string, (long, long)>());
+        HashSet<string> stages = [.. ChaosCluster.StageNodes(snapshot)];
+        return new RowCounts(
+            snapshot.GetProperty("replicas").EnumerateArray().Sum(replica => replica.GetProperty("rows_replayed").GetInt64()),
+            snapshot.GetProperty("nodes").EnumerateArray()
+                .Where(node => stages.Contains(node.GetProperty("address").GetString()!))
+                .ToDictionary(node => node.GetProperty("address").GetString()!, node => (node.GetProperty("rows_computed").GetInt64(), node.GetProperty("rows_reused").GetInt64())));
+    }
+
+    /// <summary>What has been replayed since; null if nobody was there all the time.</summary>
+    public Replay? Until(RowCounts after)
+    {
+        string[] survivors = [.. Nodes.Keys.Intersect(after.Nodes.Keys)];
+        return survivors.Length == 0
+            ? null
+            : new Replay(after.Replayed - Replayed, survivors.Length, survivors.Sum(node => after.Nodes[node].Reused - Nodes[node].Reused));
+    }
+}
+
+/// <summary>A replay, as the nodes that survived saw it, with a stage each before the loss.</summary>
+/// <param name="Rows">Rows that were sent through the pipeline again.</param>
+/// <param name="Survivors">Nodes with a stage that were there before and after.</param>
+/// <param name="Reused">Rows that their stages did not compute again, all together.</param>
+internal sealed record Replay(long Rows, int Survivors, long Reused)
+{
+    /// <summary>Rows that the survivors computed again with the slices that they had; the lost slice's are not counted.</summary>
+    public long ComputedAgain => Math.Max((Rows * Survivors) - Reused, 0);
+
+    /// <summary>All replays of a run in a line.</summary>
+    public static string Describe(IReadOnlyList<Replay> replays) => string.Create(CultureInfo.InvariantCulture,
+        $"{replays.Count} losses: {replays.Sum(each => each.Rows)} rows were replayed; of {replays.Sum(each => each.Rows * each.Survivors)} that came to survivors' stages again they computed {replays.Sum(each => each.ComputedAgain)}");
+
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture,
+        $"{Rows} rows replayed; {Survivors} survivors reused {Reused} and computed {ComputedAgain} again");
+}

@@ -13,7 +13,7 @@ namespace Llama3Cluster.Actors.Hosting;
 /// <param name="Index">Its number on the node.</param>
 /// <param name="Device">The device; whoever made it disposes it after the node has stopped.</param>
 /// <param name="MemoryBytes">Bytes that a slice may use: weights, KV cache and, on a GPU, what it computes in.</param>
-/// <param name="BytesPerSecond">Rate at which it is taken to read weights; the planner compares devices by it.</param>
+/// <param name="BytesPerSecond">Rate at which it reads weights; the planner compares devices by it.</param>
 public sealed record StageDevice(int Index, ComputeDevice Device, long MemoryBytes, double BytesPerSecond);
 
 /// <summary>How replicas are built and how much they take; the same on every gateway.</summary>

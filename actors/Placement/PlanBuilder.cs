@@ -14,6 +14,9 @@ namespace Llama3Cluster.Actors.Placement;
 /// <param name="settings">What gateways ask of replicas.</param>
 internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings)
 {
+    // Measurements of like machines differ by a few percent, more while they are busy.
+    private const double LikeRates = 1.25;
+
     /// <summary>One replica's stages and sizes.</summary>
     public sealed record Pipeline(PlacementMessages.StageAssignment[] Stages, StageMessages.ReplicaLimits Limits);
 
@@ -27,6 +30,7 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
     public (IReadOnlyDictionary<string, Pipeline> Pipelines, IReadOnlyList<string> Reasons) Cut(
         IReadOnlyList<PlacementMessages.NodeOffer> nodes, IReadOnlyDictionary<string, PlacementMessages.AssignPlan> present)
     {
+        nodes = WithLevelRates(nodes);
         List<PlannerDevice> devices = [.. nodes.SelectMany(offer => offer.Devices.Select(device =>
             new PlannerDevice(offer.Node, device.Index, device.Name, device.MemoryBytes, device.BytesPerSecond, device.Kind)))];
         int most = settings.KvTokens
@@ -80,6 +84,17 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
         }
 
         return new Pipeline(stages, plan.Limits);
+    }
+
+    // Devices whose measured rates are close are the same to the planner: like machines get like slices, and one that started again,
+    // and measured itself again, gets the one that it had.
+    private static IReadOnlyList<PlacementMessages.NodeOffer> WithLevelRates(IReadOnlyList<PlacementMessages.NodeOffer> nodes)
+    {
+        var levels = new Dictionary<double, double>();
+        double level = 0;
+        foreach (double rate in nodes.SelectMany(node => node.Devices).Select(device => device.BytesPerSecond).Distinct().Order())
+            levels[rate] = level = rate <= level * LikeRates ? level : rate;
+        return [.. nodes.Select(node => node with { Devices = [.. node.Devices.Select(device => device with { BytesPerSecond = levels[device.BytesPerSecond] })] })];
     }
 
     private static int Overlap(PlannedReplica planned, PlacementMessages.AssignPlan? present) =>

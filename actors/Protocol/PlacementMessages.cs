@@ -11,7 +11,7 @@ public static class PlacementMessages
     /// <param name="Index">Its number on the node.</param>
     /// <param name="Name">Its name for people.</param>
     /// <param name="MemoryBytes">Bytes that a slice may use.</param>
-    /// <param name="BytesPerSecond">Rate at which it is taken to read weights, by its kind and threads; plans compare devices by it.</param>
+    /// <param name="BytesPerSecond">Rate at which it reads weights, as measured or promised by its driver; plans compare devices by it.</param>
     /// <param name="Kind">How it keeps what is put on it.</param>
     [MessagePackObject]
     public sealed record DeviceOffer(

@@ -4,6 +4,7 @@ using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Security;
 using Llama3Cluster.Actors.Weights;
 using Llama3Cluster.Gateway.Local;
+using Llama3Cluster.Kernels.Cpu.Ceilings;
 using Llama3Cluster.Shards.Files;
 
 namespace Llama3Cluster.Gateway.Cli;
@@ -93,7 +94,7 @@ internal sealed class NodeOptions(string clusterFallback)
     public static ModelSearch Search(ClusterNodeOptions options, string cache) =>
         new(options.ClusterName, options.Cluster.Address, options.Seeds, options.Secret, options.Tls, cache);
 
-    /// <summary>Opens this node's devices.</summary>
+    /// <summary>Opens this node's devices, and measures how fast the processor reads memory if it is one of them: plans compare devices by that.</summary>
     /// <param name="result">The options.</param>
     /// <param name="model">Those that name devices.</param>
     /// <param name="count">How many; null for one a GPU, or else <paramref name="onProcessor"/>.</param>
@@ -104,6 +105,6 @@ internal sealed class NodeOptions(string clusterFallback)
         DeviceChoice choice = model.DeviceOf(result);
         IReadOnlyList<DeviceSource> sources = Devices.Find(choice.Name);
         int wanted = count ?? Math.Min(most, sources is [{ Gpu: null }] ? onProcessor : sources.Count);
-        return DeviceSet.Open(choice, sources, wanted, result.GetValue(Memory));
+        return DeviceSet.Open(choice, sources, wanted, result.GetValue(Memory), CpuCeilings.MeasureRead);
     }
 }

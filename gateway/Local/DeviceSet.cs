@@ -10,7 +10,6 @@ namespace Llama3Cluster.Gateway.Local;
 internal sealed class DeviceSet : IDisposable
 {
     // Only ratios between devices count in a plan. A GPU whose driver does not say is taken for a middling one.
-    private const double BytesPerSecondOfThread = 10e9;
     private const double BytesPerSecondOfGpu = 300e9;
 
     private readonly Dictionary<GpuInfo, GpuContext> _contexts = [];
@@ -28,14 +27,20 @@ internal sealed class DeviceSet : IDisposable
     /// <param name="sources">What the choice found.</param>
     /// <param name="count">How many: sources serve several neighbours, or the last ones none.</param>
     /// <param name="memory">Bytes that they may use together; null for what each has.</param>
-    public static DeviceSet Open(DeviceChoice choice, IReadOnlyList<DeviceSource> sources, int count, long? memory)
+    /// <param name="readRate">
+    /// How fast so many threads of this machine read memory together, in bytes a second. Asked once at most, if the processor is one of
+    /// the devices.
+    /// </param>
+    public static DeviceSet Open(DeviceChoice choice, IReadOnlyList<DeviceSource> sources, int count, long? memory, Func<int, double> readRate)
     {
         var set = new DeviceSet();
         try
         {
             DeviceSource[] wanted = [.. Enumerable.Range(0, count).Select(i => count <= sources.Count ? sources[i] : sources[(int)((long)i * sources.Count / count)])];
+            int processors = wanted.Count(source => source.Gpu is not { IsGpu: true });
+            double processorRate = processors > 0 ? readRate(processors * choice.ThreadsOf(processors)) / processors : 0;
             for (int i = 0; i < count; i++)
-                set.Add(i, wanted, choice, memory / count);
+                set.Add(i, wanted, choice, memory / count, processorRate);
             return set;
         }
         catch
@@ -55,7 +60,7 @@ internal sealed class DeviceSet : IDisposable
         _contexts.Clear();
     }
 
-    private void Add(int index, DeviceSource[] wanted, DeviceChoice choice, long? memory)
+    private void Add(int index, DeviceSource[] wanted, DeviceChoice choice, long? memory, double processorRate)
     {
         DeviceSource source = wanted[index];
         if (source.Gpu is { } gpu)
@@ -64,13 +69,13 @@ internal sealed class DeviceSet : IDisposable
             if (!_contexts.TryGetValue(gpu, out GpuContext? context))
                 _contexts[gpu] = context = new GpuContext(gpu);
             long share = context.GrantedBytes / sharers;
-            double rate = gpu.BytesPerSecond > 0 ? gpu.BytesPerSecond : gpu.IsGpu ? BytesPerSecondOfGpu : BytesPerSecondOfThread * Environment.ProcessorCount;
-            _devices.Add(new StageDevice(index, new GpuDevice(context), Math.Min(memory ?? share, share), rate / sharers));
+            double rate = gpu.BytesPerSecond > 0 ? gpu.BytesPerSecond / sharers : gpu.IsGpu ? BytesPerSecondOfGpu / sharers : processorRate;
+            _devices.Add(new StageDevice(index, new GpuDevice(context), Math.Min(memory ?? share, share), rate));
             return;
         }
 
         int processors = wanted.Count(other => other.Gpu is null), threads = choice.ThreadsOf(processors);
         ComputeDevice device = source.Name == "reference" ? new ReferenceDevice() : new CpuDevice(threads, choice.Repack);
-        _devices.Add(new StageDevice(index, device, memory ?? (Local.Devices.DefaultMemory / processors), BytesPerSecondOfThread * threads));
+        _devices.Add(new StageDevice(index, device, memory ?? (Local.Devices.DefaultMemory / processors), processorRate));
     }
 }

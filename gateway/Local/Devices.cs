@@ -54,8 +54,9 @@ internal static class Devices
     private static string Listing(IReadOnlyList<GpuInfo> gpus) =>
         gpus.Count == 0 ? "no CUDA or OpenCL driver shows one" : "there are " + string.Join(", ", gpus.Select(gpu => $"{gpu.Id} ({gpu.Name})"));
 
-    /// <summary>Describes devices for people: like ones together.</summary>
+    /// <summary>Describes devices for people: like ones together, each with its memory and the rate at which it reads.</summary>
     public static string Describe(IReadOnlyList<StageDevice> devices) => string.Join("; ", devices
-        .GroupBy(device => (device.Device.Name, device.MemoryBytes))
-        .Select(group => string.Create(CultureInfo.InvariantCulture, $"{group.Count()} x {group.Key.Name}, {ByteSize.Format(group.Key.MemoryBytes)}")));
+        .GroupBy(device => (device.Device.Name, device.MemoryBytes, device.BytesPerSecond))
+        .Select(group => string.Create(
+            CultureInfo.InvariantCulture, $"{group.Count()} x {group.Key.Name}, {ByteSize.Format(group.Key.MemoryBytes)}, {group.Key.BytesPerSecond / 1e9:0.0} GB/s")));
 }

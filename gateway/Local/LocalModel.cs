@@ -53,7 +53,7 @@ internal sealed class LocalModel : IDisposable
         try
         {
             IReadOnlyList<DeviceSource> sources = Devices.Find(device.Name);
-            devices = DeviceSet.Open(device, sources, Math.Min(stages, sources.Count), memory: null);
+            devices = DeviceSet.Open(device, sources, Math.Min(stages, sources.Count), memory: null, readRate: _ => 1); // nothing is planned here
             int positions = context ?? file.Config.ContextLength;
             var options = new SliceOptions(
                 rows, sequences, logitRows, positions, sequences * KvPool.BlocksFor(positions), kvFormat ?? DefaultKvFormat(file));

@@ -21,7 +21,7 @@ public sealed unsafe record CpuCeilings(
     double FloatOperationsPerSecond)
 {
     private const int LeastPasses = 3, MostPasses = 15;
-    private const long LeastReadBytes = 64L << 20, MostReadBytes = 1L << 30;
+    private const long LeastReadBytes = 64L << 20, MostReadBytes = 1L << 30, LeastReadBytesOfThread = 32L << 20;
     private const int ChunksPerThread = 16;
 
     private static readonly TimeSpan TimeOfOne = TimeSpan.FromSeconds(0.3);
@@ -30,13 +30,30 @@ public sealed unsafe record CpuCeilings(
     /// <param name="threads">Threads, the calling one included; 0 for one a core.</param>
     public static CpuCeilings Measure(int threads = 0)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(threads);
-        using var pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads);
+        using WorkerPool pool = Start(threads);
         return SimdPaths.Best switch
         {
             SimdPath.Vector512 => Measure<Lanes512, Vector512<float>, ByteChain512>(pool),
             SimdPath.Vector256 => Measure<Lanes256, Vector256<float>, ByteChain256>(pool),
             _ => Measure<Lanes128, Vector128<float>, ByteChain128>(pool),
+        };
+    }
+
+    /// <summary>
+    /// Measures for half a second how fast memory is read at best: the fastest pass counts, since whatever else the machine does
+    /// meanwhile only slows one down.
+    /// </summary>
+    /// <param name="threads">Threads, the calling one included; 0 for one a core.</param>
+    /// <returns>Bytes a second.</returns>
+    public static double MeasureRead(int threads = 0)
+    {
+        using WorkerPool pool = Start(threads);
+        long bytes = Math.Min(pool.Threads * LeastReadBytesOfThread, MostReadBytes);
+        return SimdPaths.Best switch
+        {
+            SimdPath.Vector512 => Read<Lanes512, Vector512<float>>(pool, bytes, seconds => seconds[0]),
+            SimdPath.Vector256 => Read<Lanes256, Vector256<float>>(pool, bytes, seconds => seconds[0]),
+            _ => Read<Lanes128, Vector128<float>>(pool, bytes, seconds => seconds[0]),
         };
     }
 
@@ -48,11 +65,17 @@ public sealed unsafe record CpuCeilings(
         _ => ByteOperationsPerSecond,
     };
 
+    private static WorkerPool Start(int threads)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(threads);
+        return new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads);
+    }
+
     private static CpuCeilings Measure<TLanes, TV, TBytes>(WorkerPool pool)
         where TLanes : unmanaged, ILanes<TV>
         where TV : unmanaged
         where TBytes : unmanaged, IMultiplyAddChain<TV> => new(
-            pool.Threads, SimdPaths.NameOf(SimdPaths.Best), Read<TLanes, TV>(pool),
+            pool.Threads, SimdPaths.NameOf(SimdPaths.Best), Read<TLanes, TV>(pool, MostReadBytes, Median),
             Multiply<TLanes, TV, TBytes>(pool),
             Multiply<TLanes, TV, WordChain<TLanes, TV>>(pool),
             Multiply<TLanes, TV, FloatChain<TLanes, TV>>(pool));
@@ -65,15 +88,15 @@ public sealed unsafe record CpuCeilings(
         using var sinks = new Scratch();
         int chunks = pool.Threads * ChunksPerThread;
         var job = new ChainJob<TLanes, TV, TChain>((float*)sinks.Take((long)chunks * sizeof(TV)));
-        return ChainJob<TLanes, TV, TChain>.Operations * chunks / MedianSeconds(pool, &job, chunks);
+        return ChainJob<TLanes, TV, TChain>.Operations * chunks / Median(Seconds(pool, &job, chunks));
     }
 
-    private static double Read<TLanes, TV>(WorkerPool pool)
+    private static double Read<TLanes, TV>(WorkerPool pool, long wanted, Func<List<double>, double> choose)
         where TLanes : unmanaged, ILanes<TV>
         where TV : unmanaged
     {
         // An eighth of the memory there is, so that measuring never pushes a model out of the page cache.
-        long bytes = Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 8, LeastReadBytes, MostReadBytes);
+        long bytes = Math.Max(Math.Min(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 8, wanted), LeastReadBytes);
         int chunks = (int)(bytes / ReadJob<TLanes, TV>.ChunkBytes);
         bytes = (long)chunks * ReadJob<TLanes, TV>.ChunkBytes;
         using var sinks = new Scratch();
@@ -84,7 +107,7 @@ public sealed unsafe record CpuCeilings(
             var fill = new FillJob(data, ReadJob<TLanes, TV>.ChunkBytes);
             pool.Run(&fill, chunks);
             var job = new ReadJob<TLanes, TV>(data, (float*)sinks.Take((long)chunks * sizeof(TV)));
-            return bytes / MedianSeconds(pool, &job, chunks);
+            return bytes / choose(Seconds(pool, &job, chunks));
         }
         finally
         {
@@ -92,7 +115,10 @@ public sealed unsafe record CpuCeilings(
         }
     }
 
-    private static double MedianSeconds<TJob>(WorkerPool pool, TJob* job, int chunks)
+    private static double Median(List<double> sorted) => sorted[sorted.Count / 2];
+
+    // What each pass took, the fastest first.
+    private static List<double> Seconds<TJob>(WorkerPool pool, TJob* job, int chunks)
         where TJob : unmanaged, IParallelJob
     {
         pool.Run(job, chunks); // compiles the job, wakes the threads, raises the clock
@@ -106,6 +132,6 @@ public sealed unsafe record CpuCeilings(
         }
 
         seconds.Sort();
-        return seconds[seconds.Count / 2];
+        return seconds;
     }
 }

@@ -57,9 +57,10 @@ public class DevicesTests
     public void Devices_must_share_the_processor_and_the_memory()
     {
         var choice = new DeviceChoice("cpu", Threads: 1);
-        using DeviceSet set = DeviceSet.Open(choice, Devices.Find(choice.Name), count: 3, memory: 900);
+        using DeviceSet set = DeviceSet.Open(choice, Devices.Find(choice.Name), count: 3, memory: 900, readRate: threads => 1e9 * threads);
         Assert.Equal([0, 1, 2], set.Devices.Select(device => device.Index));
         Assert.All(set.Devices, device => Assert.Equal(300, device.MemoryBytes));
+        Assert.All(set.Devices, device => Assert.Equal(1e9, device.BytesPerSecond));
         Assert.StartsWith("3 x cpu", Devices.Describe(set.Devices), StringComparison.Ordinal);
     }
 
@@ -67,7 +68,7 @@ public class DevicesTests
     public void Sources_must_be_dealt_out_to_neighbours()
     {
         var choice = new DeviceChoice("reference,cpu", Threads: 1);
-        using DeviceSet set = DeviceSet.Open(choice, Devices.Find(choice.Name), count: 4, memory: null);
+        using DeviceSet set = DeviceSet.Open(choice, Devices.Find(choice.Name), count: 4, memory: null, readRate: threads => 1e9 * threads);
         Assert.Equal(["reference", "reference", "cpu", "cpu"], set.Devices.Select(device => device.Device.Name.Split(' ')[0]));
     }
 

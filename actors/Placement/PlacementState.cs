@@ -72,8 +72,9 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
         bool changed = false;
         foreach (Node node in _nodes.Values.Where(node => !offers.TryGetValue(node.Offer.Node, out var offer) || offer.NodeUid != node.Offer.NodeUid).ToList())
         {
+            // Where a pipeline has lost slices, only these move; the others would lose what they hold by a cut that nobody asks for yet.
             _nodes.Remove(node.Offer.Node);
-            changed = true;
+            changed |= _plans.Values.All(plan => plan.Stages.Length == 0);
             if (Uses(node.Offer))
                 RepairAt(now);
         }

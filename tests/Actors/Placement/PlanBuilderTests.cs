@@ -8,7 +8,7 @@ namespace Llama3Cluster.Actors.Tests.Placement;
 /// <summary>What becomes of the rates that nodes have measured.</summary>
 public sealed class PlanBuilderTests
 {
-    private const int Layers = 12;
+    private const int Layers = 48;
 
     private static readonly Dictionary<string, PlacementMessages.AssignPlan> Nothing = [];
 
@@ -18,14 +18,14 @@ public sealed class PlanBuilderTests
 
     [Fact]
     public void Rates_that_are_close_must_count_as_equal() =>
-        Assert.Equal([4, 4, 4], LayersOf(Cut(Nothing, Node("a", 20e9), Node("b", 23e9), Node("c", 21e9))).Values.Order());
+        Assert.Equal([16, 16, 16], LayersOf(Cut(Nothing, Node("a", 20e9), Node("b", 23e9), Node("c", 21e9))).Values.Order());
 
     [Fact]
     public void A_device_that_is_twice_as_fast_must_get_twice_the_layers()
     {
-        Dictionary<string, int> layers = LayersOf(Cut(Nothing, Node("a", 20e9), Node("b", 43e9)));
-        Assert.Equal(4, layers["a"]);
-        Assert.Equal(8, layers["b"]);
+        Dictionary<string, int> layers = LayersOf(Cut(Nothing, Node("a", 20e9), Node("b", 40e9)));
+        Assert.Equal(16, layers["a"]);
+        Assert.Equal(32, layers["b"]);
     }
 
     // Each is close to the next one, but the last is far from the first: closeness must not spread without end.

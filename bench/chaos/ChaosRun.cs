@@ -61,7 +61,7 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
             await Task.Delay(options.Every * (0.5 + _random.NextDouble()));
             TimeSpan[] pauses = [.. load.Pauses(begin, Stopwatch.GetTimestamp())];
             _pauses.AddRange(pauses);
-            if (fault == "kill" && before.Until(await RowCounts.OfAsync(cluster)) is { } rows)
+            if (fault == "kill" && before.Until(await RowCounts.SettledAsync(cluster)) is { } rows)
             {
                 what += $" ({rows})";
                 _replays.Add(rows);

@@ -5,6 +5,8 @@ namespace Llama3Cluster.Chaos;
 /// <summary>Rows that replicas have sent through their pipelines again, and what the stages of each node made of their rows.</summary>
 internal sealed record RowCounts(long Replayed, IReadOnlyDictionary<string, (long Computed, long Reused)> Nodes)
 {
+    private static readonly TimeSpan Rest = TimeSpan.FromSeconds(2.5);
+
     public static async Task<RowCounts> OfAsync(ChaosCluster cluster)
     {
         if (await cluster.SnapshotAsync() is not { } snapshot)
@@ -15,6 +17,19 @@ internal sealed record RowCounts(long Replayed, IReadOnlyDictionary<string, (lon
             snapshot.GetProperty("nodes").EnumerateArray()
                 .Where(node => stages.Contains(node.GetProperty("address").GetString()!))
                 .ToDictionary(node => node.GetProperty("address").GetString()!, node => (node.GetProperty("rows_computed").GetInt64(), node.GetProperty("rows_reused").GetInt64())));
+    }
+
+    /// <summary>The counts once they have come to rest after a replay: gateways hear of them once a second, by way of placement.</summary>
+    public static async Task<RowCounts> SettledAsync(ChaosCluster cluster)
+    {
+        for (RowCounts last = await OfAsync(cluster); ;)
+        {
+            await Task.Delay(Rest);
+            RowCounts now = await OfAsync(cluster);
+            if (now.Replayed == last.Replayed && now.Nodes.Sum(node => node.Value.Reused) == last.Nodes.Sum(node => node.Value.Reused))
+                return now;
+            last = now;
+        }
     }
 
     /// <summary>What has been replayed since; null if nobody was there all the time.</summary>
@@ -33,7 +48,10 @@ internal sealed record RowCounts(long Replayed, IReadOnlyDictionary<string, (lon
 /// <param name="Reused">Rows that their stages did not compute again, all together.</param>
 internal sealed record Replay(long Rows, int Survivors, long Reused)
 {
-    /// <summary>Rows that the survivors computed again with the slices that they had; the lost slice's are not counted.</summary>
+    /// <summary>
+    /// Rows that the survivors computed again with the slices that they had; the lost slice is not counted. 0 where requests that came after
+    /// the loss found more in the old blocks than that.
+    /// </summary>
     public long ComputedAgain => Math.Max((Rows * Survivors) - Reused, 0);
 
     /// <summary>All replays of a run in a line.</summary>

@@ -24,8 +24,11 @@ public sealed partial class ReplicaActor
             Withdraw(request.GenerationId);
         }
 
+        var sequence = new Sequence(request.GenerationId, request.Prompt, request.Log, request.Sampling, request.MaxTokens, request.EndTokens.ToHashSet());
         int tokens = Math.Min(request.Prompt.Length + request.MaxTokens, _settings.ContextLength);
-        if (_pipeline.IsRefused)
+        if (_scheduler.IsWhole(sequence))
+            Complete(request);
+        else if (_pipeline.IsRefused)
             Refuse(request, FailureCode.Unavailable, _pipeline.Problem, 10);
         else if (!_scheduler.Fits(tokens))
             Refuse(request, FailureCode.ContextLengthExceeded, $"{request.Prompt.Length} prompt tokens and {request.MaxTokens} of the answer need more KV cache than the {_scheduler.BlockCount * 16} positions of the pipeline; ask for fewer tokens, or serve with more memory (--kv-tokens)", null);
@@ -34,11 +37,17 @@ public sealed partial class ReplicaActor
         else
         {
             Adopt(request);
-            _scheduler.Submit(new Sequence(
-                request.GenerationId, request.Prompt, request.Log, request.Sampling, request.MaxTokens, request.EndTokens.ToHashSet()));
+            _scheduler.Submit(sequence);
             LimitTheWait();
             Pump();
         }
+    }
+
+    // Its gateway or replica was lost between the last token and the word that this was the last one.
+    private static void Complete(GenerationMessages.Enqueue request)
+    {
+        request.Generation.Tell(new GenerationMessages.Enqueued(request.GenerationId));
+        request.Generation.Tell(new GenerationMessages.Completed(request.GenerationId, FinishReason.Length, request.Log.Length, 0));
     }
 
     private void Adopt(GenerationMessages.Enqueue request)

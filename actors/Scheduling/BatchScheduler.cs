@@ -75,13 +75,16 @@ public sealed class BatchScheduler
     /// <summary>Whether a sequence of that many tokens can ever be computed by the present pipeline.</summary>
     public bool Fits(int tokens) => !IsActive || KvPool.BlocksFor(tokens) <= _blocks.Count;
 
+    /// <summary>Whether a sequence has its last token already, so that there is nothing to compute.</summary>
+    public bool IsWhole(Sequence sequence) => sequence.GeneratedCount >= sequence.MaxTokens || sequence.Length >= _options.ContextLength;
+
     /// <summary>Whether the queue takes another sequence.</summary>
     public bool HasRoom => _waiting.Count < _options.MaxWaiting;
 
     /// <summary>The sequence of that id, if it waits or runs.</summary>
     public Sequence? Find(string id) => _byId.GetValueOrDefault(id);
 
-    /// <summary>Puts a sequence at the end of the queue. Check <see cref="HasRoom"/> and <see cref="Fits"/> first.</summary>
+    /// <summary>Puts a sequence at the end of the queue. Check <see cref="IsWhole"/>, <see cref="HasRoom"/> and <see cref="Fits"/> first.</summary>
     public void Submit(Sequence sequence)
     {
         _byId.Add(sequence.Id, sequence);
@@ -203,7 +206,7 @@ public sealed class BatchScheduler
             }
 
             listener.OnToken(sequence, row.Token.LogProb, result.TopOf(row));
-            if (sequence.GeneratedCount >= sequence.MaxTokens || sequence.Length >= _options.ContextLength)
+            if (IsWhole(sequence))
                 Finish(sequence, FinishReason.Length, listener);
         }
     }

@@ -47,6 +47,8 @@ internal sealed class SimulatedGenerations(SimulatedWorld world, Func<SimulatedR
         int wanted = SimulatedPipeline.Next([.. generation.Prompt, .. generation.Log]);
         if (token != wanted)
             throw new InvalidOperationException($"{id} got token {token} at index {index}, and {wanted} is right");
+        if (index == generation.MaxTokens)
+            throw new InvalidOperationException($"{id} got a token beyond the {generation.MaxTokens} that it asked for");
         generation.Log.Add(token);
     }
 

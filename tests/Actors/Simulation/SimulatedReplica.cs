@@ -83,6 +83,12 @@ internal sealed class SimulatedReplica : IPipelineOutput, ISchedulerListener
 
     public void Submit(Sequence sequence)
     {
+        if (Scheduler.IsWhole(sequence))
+        {
+            Finish(sequence);
+            return;
+        }
+
         Scheduler.Submit(sequence);
         Pump();
     }
@@ -90,7 +96,7 @@ internal sealed class SimulatedReplica : IPipelineOutput, ISchedulerListener
     void ISchedulerListener.OnToken(Sequence sequence, float logProb, ReadOnlySpan<TokenLogProb> top) =>
         _cluster.Generations.Token(sequence.Id, sequence.GeneratedCount - 1, sequence.Tokens[^1]);
 
-    void ISchedulerListener.OnFinished(Sequence sequence, FinishReason reason) => _cluster.Generations.Finished(sequence.Id, sequence.GeneratedCount);
+    void ISchedulerListener.OnFinished(Sequence sequence, FinishReason reason) => Finish(sequence);
 
     void IPipelineOutput.ToHost(string node, IClusterMessage message) => _cluster.ToHost(node, message);
 
@@ -127,6 +133,13 @@ internal sealed class SimulatedReplica : IPipelineOutput, ISchedulerListener
         foreach (Sequence sequence in givenUp)
             _cluster.Generations.Refused(sequence.Id);
     }
+
+    // That an answer has ended may be lost with the replica, when its last token was not.
+    private void Finish(Sequence sequence) => _cluster.World.Soon(0, 50, () =>
+    {
+        if (!_dead)
+            _cluster.Generations.Finished(sequence.Id, sequence.GeneratedCount);
+    });
 
     private void Pump()
     {

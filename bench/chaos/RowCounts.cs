@@ -19,17 +19,18 @@ internal sealed record RowCounts(long Replayed, IReadOnlyDictionary<string, (lon
                 .ToDictionary(node => node.GetProperty("address").GetString()!, node => (node.GetProperty("rows_computed").GetInt64(), node.GetProperty("rows_reused").GetInt64())));
     }
 
-    /// <summary>The counts once they have come to rest after a replay: gateways hear of them once a second, by way of placement.</summary>
+    /// <summary>The counts once nothing is replayed any more; gateways hear of them once a second, by way of placement.</summary>
     public static async Task<RowCounts> SettledAsync(ChaosCluster cluster)
     {
-        for (RowCounts last = await OfAsync(cluster); ;)
+        RowCounts now = await OfAsync(cluster);
+        for (long replayed = -1; now.Replayed != replayed;)
         {
+            replayed = now.Replayed;
             await Task.Delay(Rest);
-            RowCounts now = await OfAsync(cluster);
-            if (now.Replayed == last.Replayed && now.Nodes.Sum(node => node.Value.Reused) == last.Nodes.Sum(node => node.Value.Reused))
-                return now;
-            last = now;
+            now = await OfAsync(cluster);
         }
+
+        return now;
     }
 
     /// <summary>What has been replayed since; null if nobody was there all the time.</summary>

@@ -14,8 +14,8 @@ namespace Llama3Cluster.Actors.Placement;
 /// <param name="settings">What gateways ask of replicas.</param>
 internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings)
 {
-    // Measurements of like machines differ by a few percent, more while they are busy.
-    private const double LikeRates = 1.25;
+    // Measurements of like machines differ by a few percent, and by much more while they are busy.
+    private const double LikeRates = 1.5;
 
     /// <summary>One replica's stages and sizes.</summary>
     public sealed record Pipeline(PlacementMessages.StageAssignment[] Stages, StageMessages.ReplicaLimits Limits);

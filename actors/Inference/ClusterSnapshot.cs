@@ -27,7 +27,7 @@ public sealed record NodeSnapshot(
     /// <summary>Rows that its stages have computed since its process started.</summary>
     public long RowsComputed { get; init; }
 
-    /// <summary>Rows that came to its stages again after a loss, and that they still held.</summary>
+    /// <summary>Rows that came to its stages again, after a loss or of a prompt that was cached to its end, and that they still held.</summary>
     public long RowsReused { get; init; }
 }
 

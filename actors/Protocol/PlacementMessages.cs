@@ -135,7 +135,7 @@ public static class PlacementMessages
     /// <param name="Problem">Why it takes no part; empty when it can.</param>
     /// <param name="StaleFrames">Frames and commands of epochs that were over, which it has refused so far.</param>
     /// <param name="RowsComputed">Rows that its stages have computed so far.</param>
-    /// <param name="RowsReused">Rows that came again after a loss, and that its stages still held.</param>
+    /// <param name="RowsReused">Rows that came again, after a loss or of a prompt that was cached to its end, and that its stages still held.</param>
     [MessagePackObject]
     public sealed record NodeStatus(
         [property: Key(0)] NodeOffer Offer, [property: Key(1)] string Problem, [property: Key(2)] long StaleFrames,

@@ -107,7 +107,7 @@ public static class StageMessages
     /// <param name="Number">Number of the question.</param>
     /// <param name="StaleFrames">Frames and commands of epochs that were over, which the process has refused so far.</param>
     /// <param name="RowsComputed">Rows that its stages have computed so far.</param>
-    /// <param name="RowsReused">Rows that came again after a loss, and that its stages still held.</param>
+    /// <param name="RowsReused">Rows that came again, after a loss or of a prompt that was cached to its end, and that its stages still held.</param>
     [MessagePackObject]
     public sealed record HostAlive(
         [property: Key(0)] string Node, [property: Key(1)] long Number, [property: Key(2)] long StaleFrames,

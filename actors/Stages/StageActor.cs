@@ -51,7 +51,7 @@ public sealed class StageActor : UntypedActor
     /// <summary>Rows that the stages of this process have computed.</summary>
     public static long RowsComputed => Interlocked.Read(ref _rowsComputed);
 
-    /// <summary>Rows that the stages of this process were to compute again after a loss, and still held.</summary>
+    /// <summary>Rows that came to the stages of this process again, after a loss or of a prompt that was cached to its end, and that they still held.</summary>
     public static long RowsReused => Interlocked.Read(ref _rowsReused);
 
     /// <summary>How to make one.</summary>

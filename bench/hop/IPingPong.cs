@@ -3,9 +3,6 @@ namespace Llama3Cluster.Hop;
 /// <summary>Something that sends a payload to the other side and gets it back.</summary>
 internal interface IPingPong : IDisposable
 {
-    /// <summary>What it is called in the table.</summary>
-    string Name { get; }
-
     /// <summary>Sends the payload to and fro, one at a time, until the time is up.</summary>
     /// <param name="bytes">Bytes of the payload.</param>
     /// <param name="seconds">How long.</param>

@@ -39,8 +39,6 @@ internal sealed class LinkPingPong : IPingPong
             throw new TimeoutException($"the links were not up within {Patience.TotalSeconds:0} s");
     }
 
-    public string Name => "link";
-
     public void Play(int bytes, double seconds, List<double> roundTrips)
     {
         var game = new Game(bytes, seconds, roundTrips);

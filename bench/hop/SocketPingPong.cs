@@ -23,8 +23,6 @@ internal sealed class SocketPingPong : IPingPong
         _echo.Start();
     }
 
-    public string Name => "socket";
-
     public void Play(int bytes, double seconds, List<double> roundTrips)
     {
         byte[] payload = new byte[bytes];

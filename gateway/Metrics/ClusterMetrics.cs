@@ -30,7 +30,7 @@ internal static class ClusterMetrics
         Write(output, "stale_frames", "Frames and commands of epochs that were over, refused by the nodes that are there.", [("", snapshot.StaleFrames)]);
         NodeSnapshot[] stages = [.. snapshot.Nodes.Where(node => node.Devices.Count > 0)];
         Write(output, "node_rows_computed", "Rows that the node's stages have computed.", stages.Select(node => (Labels("node", node.Address), (double)node.RowsComputed)));
-        Write(output, "node_rows_reused", "Rows that came to the node's stages again after a loss, and that they still held.", stages.Select(node => (Labels("node", node.Address), (double)node.RowsReused)));
+        Write(output, "node_rows_reused", "Rows that came to the node's stages again, after a loss or of a prompt that was cached to its end, and that they still held.", stages.Select(node => (Labels("node", node.Address), (double)node.RowsReused)));
         foreach (var (name, help, value) in ReplicaGauges)
             Write(output, name, help, snapshot.Replicas.Select(replica => (Labels("replica", replica.Id), value(replica))));
         return output.ToString();

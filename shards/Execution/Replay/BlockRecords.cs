@@ -30,18 +30,10 @@ internal sealed class BlockRecords
         _tokens = new int[checked(blocks * KvShape.BlockSize)];
     }
 
-    /// <summary>How many of the tokens from an offset of a block on it holds, in the company of the block before it.</summary>
-    public int Held(int block, int previous, int offset, ReadOnlySpan<int> tokens)
-    {
-        ref readonly Block known = ref _blocks[block];
-        if (known.Stamp == Unknown || !Follows(known, previous))
-            return 0;
-        int count = Math.Clamp(known.Count - offset, 0, tokens.Length);
-        return _tokens.AsSpan((block * KvShape.BlockSize) + offset, count).CommonPrefixLength(tokens);
-    }
-
     /// <summary>Records that tokens are stored from an offset of a block on, behind the block before it.</summary>
-    /// <returns>How many leading rows of the block are what they were.</returns>
+    /// <returns>
+    /// How many leading rows of the block are what they were: those of the tokens among them, from <paramref name="offset"/> on, were held.
+    /// </returns>
     public int Store(int block, int previous, int offset, ReadOnlySpan<int> tokens)
     {
         ref Block known = ref _blocks[block];
@@ -53,7 +45,8 @@ internal sealed class BlockRecords
             known = new Block { Stamp = ++_stamps, Previous = previous, PreviousStamp = StampOf(previous) };
         }
 
-        int same = Held(block, previous, offset, tokens);
+        Span<int> recorded = _tokens.AsSpan(block * KvShape.BlockSize, KvShape.BlockSize);
+        int same = recorded[Math.Min(offset, known.Count)..known.Count].CommonPrefixLength(tokens);
         if (same == tokens.Length)
             return KvShape.BlockSize;
         int from = offset + same;
@@ -65,7 +58,7 @@ internal sealed class BlockRecords
 
         if (from < known.Count)
             known.Stamp = ++_stamps;
-        tokens[same..].CopyTo(_tokens.AsSpan((block * KvShape.BlockSize) + from));
+        tokens[same..].CopyTo(recorded[from..]);
         known.Count = offset + tokens.Length;
         return from;
     }

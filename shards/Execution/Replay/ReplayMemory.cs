@@ -41,9 +41,9 @@ internal sealed class ReplayMemory : IDisposable
             (int block, int offset, int count) = Segment(blocks, firstPosition + row, tokens.Length - row);
             int previous = firstPosition + row < KvShape.BlockSize ? BlockRecords.None : blocks[((firstPosition + row) / KvShape.BlockSize) - 1];
             ReadOnlySpan<int> part = tokens.Slice(row, count);
-            if (held == row)
-                held += _records.Held(block, previous, offset, part);
             int kept = _records.Store(block, previous, offset, part);
+            if (held == row)
+                held += Math.Clamp(kept - offset, 0, count);
             _log?.Truncate(block, kept);
             for (int i = row; i < row + count; i++)
             {

@@ -84,13 +84,12 @@ internal sealed class SimulatedPipeline(int slots, int blocks)
     {
         int position = slot.Length++, offset = position % KvShape.BlockSize, i = position / KvShape.BlockSize;
         int block = slot.Blocks[i], previous = i == 0 ? BlockRecords.None : slot.Blocks[i - 1];
-        if (_records.Held(block, previous, offset, [token]) > 0)
+        if (_records.Store(block, previous, offset, [token]) > offset)
         {
             Reused++;
             return;
         }
 
-        _records.Store(block, previous, offset, [token]);
         _cache[Address(slot, position)] = Mixed(position == 0 ? 17 : _cache[Address(slot, position - 1)], (ulong)token);
         Computed++;
     }

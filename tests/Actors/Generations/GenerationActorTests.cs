@@ -19,6 +19,7 @@ public sealed class GenerationActorTests : TestKit
     private readonly IActorRef _generation;
 
     public GenerationActorTests()
+        : base("akka.test.single-expect-default = 30s") // other tests keep all cores busy
     {
         _region = CreateTestProbe();
         _replica = CreateTestProbe();

@@ -18,6 +18,7 @@ public abstract class LinkTestKit : TestKit
         llama3cluster.link-dispatcher { type = PinnedDispatcher }
         akka.loglevel = WARNING
         akka.log-dead-letters = off
+        akka.test.single-expect-default = 30s # other tests keep all cores busy
         """);
 
     protected LinkTestKit()

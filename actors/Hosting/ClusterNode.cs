@@ -76,7 +76,7 @@ public static class ClusterNode
         if (options.Served is not null && options.Replicas is null)
             throw new ArgumentException("a gateway needs settings for its replicas", nameof(options));
         foreach (string seed in options.Seeds)
-            _ = ParseAddress(options.ClusterName, options.Tls, seed);
+            _ = SeedNodes.Parse(options.ClusterName, options.Tls, seed);
     }
 
     private static Config Configuration(ClusterNodeOptions options)
@@ -87,7 +87,7 @@ public static class ClusterNode
             akka.cluster.app-version = "{{VersionGuardActor.AppVersionOf(ProtocolVersion.Oldest, ProtocolVersion.Current)}}"
             akka.cluster.roles = [{{string.Join(", ", roles.Select(role => $"\"{role}\""))}}]
             """);
-        return roles.Aggregate(own, (config, role) => config.WithFallback(Resource(role)))
+        return roles.Aggregate(own.WithFallback(SeedNodes.Settings(options)), (config, role) => config.WithFallback(Resource(role)))
             .WithFallback(Remoting(options.Tls, options.Cluster))
             .WithFallback(Resource("cluster"))
             .WithFallback(ClusterSharding.DefaultConfig())
@@ -133,11 +133,7 @@ public static class ClusterNode
         if (options.Served is not null)
             await StartGatewayAsync(system, registry, node).ConfigureAwait(false);
 
-        var cluster = Cluster.Get(system);
-        if (options.Seeds.Count == 0)
-            cluster.Join(cluster.SelfAddress);
-        else
-            cluster.JoinSeedNodes(options.Seeds.Select(seed => ParseAddress(options.ClusterName, options.Tls, seed)));
+        await SeedNodes.JoinAsync(Cluster.Get(system), options).ConfigureAwait(false);
     }
 
     private static void WarnOfExpiry(ClusterNodeOptions options, ILogger log)
@@ -241,14 +237,6 @@ public static class ClusterNode
         system.ActorOf(CrashActor.Props(node.Loggers), "crashes");
         IActorRef gateway = system.ActorOf(GatewayActor.Props(node.Options.Served!, () => generations), "gateway");
         registry.Register<GatewayActor>(gateway);
-    }
-
-    internal static Address ParseAddress(string cluster, TlsIdentity? tls, string seed)
-    {
-        if (!IPEndPoint.TryParse(seed, out _) && (seed.Count(c => c == ':') != 1 || !int.TryParse(seed[(seed.IndexOf(':', StringComparison.Ordinal) + 1)..], out _)))
-            throw new ArgumentException($"a seed is HOST:PORT of a running node's cluster address, such as 127.0.0.1:9090, not \"{seed}\"");
-        int colon = seed.LastIndexOf(':');
-        return new Address(tls is null ? "akka.tcp" : "akka.ssl.tcp", cluster, seed[..colon], int.Parse(seed[(colon + 1)..], System.Globalization.CultureInfo.InvariantCulture));
     }
 
     private sealed class ReplicaExtractor() : HashCodeMessageExtractor(Shards)

@@ -92,7 +92,7 @@ public sealed record ModelSearch(
     {
         try
         {
-            ActorSelection model = system.ActorSelection(new RootActorPath(ClusterNode.ParseAddress(ClusterName, Tls, seed)) / "user" / ModelActor.ActorName);
+            ActorSelection model = system.ActorSelection(new RootActorPath(SeedNodes.Parse(ClusterName, Tls, seed)) / "user" / ModelActor.ActorName);
             return await model.Ask<WeightMessages.ModelOffer>(new WeightMessages.DescribeModel(), timeout, cancellation).ConfigureAwait(false);
         }
         catch (AskTimeoutException)

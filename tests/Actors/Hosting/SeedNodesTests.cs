@@ -1,0 +1,83 @@
+using System.Net;
+using System.Net.Sockets;
+using Akka.Actor;
+using Akka.Cluster;
+using Akka.Configuration;
+using Llama3Cluster.Actors.Hosting;
+
+namespace Llama3Cluster.Actors.Tests.Hosting;
+
+public sealed class SeedNodesTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    [Theory]
+    [InlineData("127.0.0.1:4001", true)]
+    [InlineData("127.0.0.1:4001,127.0.0.1:4002", true)]
+    [InlineData("127.0.0.1:4002,127.0.0.1:4001", false)]
+    [InlineData("127.0.0.1:4002", false)]
+    [InlineData("", false)]
+    public void Only_the_first_seed_must_wait_longer_before_it_founds(string seeds, bool waits)
+    {
+        Config settings = SeedNodes.Settings(Node(4001, seeds.Split(',', StringSplitOptions.RemoveEmptyEntries)));
+
+        Assert.Equal(waits ? TimeSpan.FromSeconds(10) : TimeSpan.FromSeconds(3), settings.WithFallback("akka.cluster.seed-node-timeout = 3s").GetTimeSpan("akka.cluster.seed-node-timeout"));
+    }
+
+    [Fact]
+    public async Task The_first_seed_must_found_at_once_where_nobody_else_listens()
+    {
+        (int own, int other) = (FreePort(), FreePort());
+        using ActorSystem system = Start(own);
+        var cluster = Cluster.Get(system);
+        var up = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        cluster.RegisterOnMemberUp(up.SetResult);
+
+        await SeedNodes.JoinAsync(cluster, Node(own, $"127.0.0.1:{own}", $"127.0.0.1:{other}"));
+
+        await up.Task.WaitAsync(Patience);
+    }
+
+    [Fact]
+    public async Task The_first_seed_must_join_another_that_is_there()
+    {
+        (int own, int other) = (FreePort(), FreePort());
+        using ActorSystem founder = Start(other), system = Start(own);
+        var cluster = Cluster.Get(system);
+        var up = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        cluster.RegisterOnMemberUp(up.SetResult);
+        await SeedNodes.JoinAsync(Cluster.Get(founder), Node(other));
+
+        await SeedNodes.JoinAsync(cluster, Node(own, $"127.0.0.1:{own}", $"127.0.0.1:{other}"));
+
+        await up.Task.WaitAsync(Patience);
+        Assert.Contains(cluster.State.Members, member => member.UniqueAddress == Cluster.Get(founder).SelfUniqueAddress);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("host:port")]
+    [InlineData("http://127.0.0.1:9090")]
+    [InlineData("")]
+    public void What_is_no_address_must_be_refused(string seed) =>
+        Assert.Contains("HOST:PORT", Assert.Throws<ArgumentException>(() => SeedNodes.Parse("seeds", null, seed)).Message, StringComparison.Ordinal);
+
+    private static ClusterNodeOptions Node(int port, params string[] seeds) =>
+        new() { ClusterName = "seeds", Cluster = new IPEndPoint(IPAddress.Loopback, port), Seeds = seeds, Model = null! };
+
+    // Nobody is found for an hour except by asking.
+    private static ActorSystem Start(int port) => ActorSystem.Create("seeds", ConfigurationFactory.ParseString($$"""
+        akka.actor.provider = cluster
+        akka.remote.dot-netty.tcp { hostname = "127.0.0.1", port = {{port}} }
+        akka.cluster.seed-node-timeout = 3600s
+        akka.loglevel = OFF
+        akka.stdout-loglevel = OFF
+        """));
+
+    private static int FreePort()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+}

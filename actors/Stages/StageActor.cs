@@ -3,6 +3,7 @@ using Akka.Actor;
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Links;
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Kernels.Devices;
 using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Execution.Replay;
 using Llama3Cluster.Shards.Planning;
@@ -56,7 +57,7 @@ public sealed class StageActor : UntypedActor
 
     /// <summary>How to make one.</summary>
     /// <param name="node">The node's shared parts.</param>
-    /// <param name="device">The device it computes on, which no other stage uses meanwhile.</param>
+    /// <param name="device">The device it computes on; stages that share it take turns.</param>
     /// <param name="assignment">What to load, and for which epoch.</param>
     /// <param name="retired">Cancelled when the stage is not wanted any more: ends a load early.</param>
     public static Props Props(NodeContext node, StageDevice device, StageMessages.PrepareStage assignment, CancellationToken retired) =>
@@ -132,9 +133,7 @@ public sealed class StageActor : UntypedActor
         {
             var options = SliceOptions.ForServing(limits.MaxRows, limits.MaxSequences, limits.ContextLength, limits.KvBlocks, limits.KvFormat);
             FetchWeights(assignment);
-            ModelSlice slice;
-            lock (_device.Device) // another stage may compute on it meanwhile
-                slice = ModelSlice.Load(_node.Options.Model, _device.Device, assignment.Slice, options, new Reporter(this), _retired);
+            var slice = ModelSlice.Load(_node.Options.Model, _device.Device, assignment.Slice, options, new Reporter(this), _retired);
             long log = _node.Options.ReplayLogBytes;
             _executor = new StageExecutor(slice, limits.MaxSequences, log > 0 ? new ReplayOptions(log, limits.Activations) : null);
             _log.LogInformation("stage {Stage} of {Replica} holds {Slice}: {Memory} on {Device}", assignment.Stage,
@@ -247,14 +246,12 @@ public sealed class StageActor : UntypedActor
 
         try
         {
-            lock (_device.Device) // the stages of a device take turns, step by step
-            {
-                Run(frame);
-                if (Serving.Slice.HasHead)
-                    SendSampled(frame);
-                else
-                    SendOnward(frame);
-            }
+            using DeviceTurns.Turn turn = _device.Device.Turns.Take();
+            Run(frame);
+            if (Serving.Slice.HasHead)
+                SendSampled(frame);
+            else
+                SendOnward(frame);
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {

@@ -4,7 +4,8 @@ namespace Llama3Cluster.Kernels.Devices;
 
 /// <summary>
 /// Where a slice computes: memory for weights, activations and KV caches, and the fixed set of operations that a Llama layer
-/// is made of. Every operation works on a ragged batch: rows of several sequences at once. One thread at a time uses a device.
+/// is made of. Every operation works on a ragged batch: rows of several sequences at once. One thread at a time uses a device; those that
+/// share one take <see cref="Turns"/>.
 /// </summary>
 /// <remarks>
 /// No operation assumes that host code can read the device's memory; results come back through
@@ -19,6 +20,9 @@ public abstract class ComputeDevice : IDisposable
 
     /// <summary>How it keeps weights and caches.</summary>
     public virtual DeviceKind Kind => DeviceKind.Host;
+
+    /// <summary>Who may use the device, where several threads do.</summary>
+    public DeviceTurns Turns { get; } = new();
 
     /// <summary>Bytes of memory that slices on this device may use.</summary>
     public abstract long MemoryBytes { get; }

@@ -11,6 +11,7 @@ internal sealed record LayerWeights(
     /// <summary>Bytes that a layer's weights take in the file.</summary>
     public static long BytesOf(ModelFile file, int layer) => Roles.Sum(role => file.Tensor(role, layer).ByteCount);
 
+    /// <summary>Loads a layer; takes a turn on the device for each tensor.</summary>
     public static LayerWeights Load(ModelFile file, ComputeDevice device, int layer)
     {
         var loaded = new List<IDisposable>();
@@ -21,8 +22,8 @@ internal sealed record LayerWeights(
             return weights;
         }
 
-        DeviceTensor Vector(TensorRole role) => Keep(device.LoadVector(file.Tensor(role, layer)));
-        WeightMatrix Matrix(TensorRole role) => Keep(device.LoadMatrix(file.Tensor(role, layer), WeightUse.Product));
+        DeviceTensor Vector(TensorRole role) => Keep(device.Turns.During(() => device.LoadVector(file.Tensor(role, layer))));
+        WeightMatrix Matrix(TensorRole role) => Keep(device.Turns.During(() => device.LoadMatrix(file.Tensor(role, layer), WeightUse.Product)));
         try
         {
             return new LayerWeights(
@@ -33,7 +34,8 @@ internal sealed record LayerWeights(
         catch
         {
             // Where memory runs out, what was taken before is given back.
-            loaded.ForEach(weights => weights.Dispose());
+            using (device.Turns.Take())
+                loaded.ForEach(weights => weights.Dispose());
             throw;
         }
     }

@@ -9,6 +9,8 @@ namespace Llama3Cluster.Shards.Slices;
 /// A contiguous part of a model on a device: its weights, its KV pool and the buffers of one step. One thread at a time uses it.
 /// </summary>
 /// <remarks>
+/// Slices that share a device take turns (<see cref="ComputeDevice.Turns"/>). Loading and disposing take them here, loading one for each
+/// tensor, so that another slice goes on meanwhile; whoever computes takes one around a step.
 /// The forward pass is the Llama architecture's (Touvron et al. 2023): pre-norm residual layers of grouped-query attention with
 /// rotary positions and a SwiGLU feed-forward.
 /// </remarks>
@@ -50,31 +52,31 @@ public sealed class ModelSlice : IDisposable
             bool shared = range.HasEmbedding && range.HasHead && head.Address == embedding.Address;
             if (range.HasEmbedding)
             {
-                _embedding = Own(device.LoadMatrix(embedding, shared ? WeightUse.LookupAndProduct : WeightUse.Lookup));
+                _embedding = Own(() => device.LoadMatrix(embedding, shared ? WeightUse.LookupAndProduct : WeightUse.Lookup));
                 Report(embedding.ByteCount);
             }
 
             for (int i = 0; i < _layers.Length; i++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                _layers[i] = Own(LayerWeights.Load(file, device, range.First + i));
+                _layers[i] = Keep(LayerWeights.Load(file, device, range.First + i));
                 Report(LayerWeights.BytesOf(file, range.First + i));
             }
 
             if (range.HasHead)
             {
-                _outputNorm = Own(device.LoadVector(file.Tensor(TensorRole.OutputNorm)));
-                _head = shared ? _embedding : Own(device.LoadMatrix(head, WeightUse.Product));
-                _logitRows = Own(device.Allocate(options.MaxLogitRows, _config.HiddenSize));
-                _logits = Own(device.Allocate(options.MaxLogitRows, _config.VocabularySize));
+                _outputNorm = Own(() => device.LoadVector(file.Tensor(TensorRole.OutputNorm)));
+                _head = shared ? _embedding : Own(() => device.LoadMatrix(head, WeightUse.Product));
+                _logitRows = Own(() => device.Allocate(options.MaxLogitRows, _config.HiddenSize));
+                _logits = Own(() => device.Allocate(options.MaxLogitRows, _config.VocabularySize));
                 Report(WeightBytes - loaded);
             }
 
-            Kv = Own(new KvPool(
+            Kv = Own(() => new KvPool(
                 device, new KvShape(range.LayerCount, options.KvBlocks, _config.KvHeadCount, _config.HeadDim, options.KvFormat)));
-            _batch = Own(device.AllocateBatch(options.MaxRows, options.MaxSequences, MaxTableEntries(options)));
-            _hidden = Own(device.Allocate(options.MaxRows, _config.HiddenSize));
-            _buffers = _layers.Length > 0 ? Own(new LayerBuffers(device, _config, options.MaxRows, file.RopeFrequencies)) : null;
+            _batch = Own(() => device.AllocateBatch(options.MaxRows, options.MaxSequences, MaxTableEntries(options)));
+            _hidden = Own(() => device.Allocate(options.MaxRows, _config.HiddenSize));
+            _buffers = _layers.Length > 0 ? Own(() => new LayerBuffers(device, _config, options.MaxRows, file.RopeFrequencies)) : null;
             Memory = MeasureMemory();
         }
         catch
@@ -165,6 +167,7 @@ public sealed class ModelSlice : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        using DeviceTurns.Turn turn = _device.Turns.Take();
         for (int i = _resources.Count - 1; i >= 0; i--)
             _resources[i].Dispose();
         _resources.Clear();
@@ -224,7 +227,10 @@ public sealed class ModelSlice : IDisposable
         return new SliceMemory(WeightBytes, copies, Kv.ByteCount, Options.KvBlocks * KvShape.BlockSize, buffers);
     }
 
-    private T Own<T>(T resource)
+    private T Own<T>(Func<T> make)
+        where T : IDisposable => Keep(_device.Turns.During(make));
+
+    private T Keep<T>(T resource)
         where T : IDisposable
     {
         _resources.Add(resource);

@@ -83,7 +83,7 @@ public static class ClusterNode
     {
         string[] roles = [.. Roles(options)];
         var own = ConfigurationFactory.ParseString($$"""
-            {{Advertised(options.AdvertisedCluster)}}
+            {{Advertised(options)}}
             akka.cluster.app-version = "{{VersionGuardActor.AppVersionOf(ProtocolVersion.Oldest, ProtocolVersion.Current)}}"
             akka.cluster.roles = [{{string.Join(", ", roles.Select(role => $"\"{role}\""))}}]
             """);
@@ -98,13 +98,15 @@ public static class ClusterNode
     internal static Config Remoting(TlsIdentity? tls, IPEndPoint endpoint)
     {
         var own = ConfigurationFactory.ParseString(
-            $$"""akka.remote.{{(tls is null ? "dot-netty.tcp" : "tls")}} { hostname = "{{endpoint.Address}}", port = {{endpoint.Port}} }""");
+            $$"""akka.remote.{{TransportOf(tls)}} { hostname = "{{endpoint.Address}}", port = {{endpoint.Port}} }""");
         return tls is null ? own : own.WithFallback(Resource("tls"));
     }
 
-    private static string Advertised(IPEndPoint? endpoint) => endpoint is null
+    private static string Advertised(ClusterNodeOptions options) => options.AdvertisedCluster is not { } endpoint
         ? ""
-        : $$"""akka.remote.dot-netty.tcp { public-hostname = "{{endpoint.Address}}", public-port = {{endpoint.Port}} }""";
+        : $$"""akka.remote.{{TransportOf(options.Tls)}} { public-hostname = "{{endpoint.Address}}", public-port = {{endpoint.Port}} }""";
+
+    private static string TransportOf(TlsIdentity? tls) => tls is null ? "dot-netty.tcp" : "tls";
 
     private static IEnumerable<string> Roles(ClusterNodeOptions options)
     {

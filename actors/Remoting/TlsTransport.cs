@@ -26,6 +26,7 @@ internal sealed class TlsTransport : Transport
     private readonly TlsIdentity _identity;
     private readonly RefusedPeers _refused;
     private readonly IPEndPoint _endpoint;
+    private readonly IPEndPoint? _advertised;
     private readonly TimeSpan _connectTimeout;
     private readonly TimeSpan _handshakeTimeout;
     private readonly CancellationTokenSource _stop = new();
@@ -42,6 +43,8 @@ internal sealed class TlsTransport : Transport
         SchemeIdentifier = "ssl.tcp";
         MaximumPayloadBytes = config.GetByteSize("maximum-frame-size", null) ?? throw new ConfigurationException("akka.remote.tls.maximum-frame-size is not set");
         _endpoint = new IPEndPoint(IPAddress.Parse(config.GetString("hostname")), config.GetInt("port"));
+        if (config.GetString("public-hostname") is { Length: > 0 } advertised)
+            _advertised = new IPEndPoint(IPAddress.Parse(advertised), config.GetInt("public-port"));
         _connectTimeout = config.GetTimeSpan("connect-timeout");
         _handshakeTimeout = config.GetTimeSpan("handshake-timeout");
         TlsSetup setup = system.Settings.Setup.Get<TlsSetup>().GetOrElse(null!)
@@ -70,7 +73,7 @@ internal sealed class TlsTransport : Transport
 
         _socket = socket;
         _ = AcceptAsync(socket);
-        return Task.FromResult((AddressOf((IPEndPoint)socket.LocalEndPoint!), _listener));
+        return Task.FromResult((AddressOf(_advertised ?? (IPEndPoint)socket.LocalEndPoint!), _listener));
     }
 
     /// <inheritdoc/>

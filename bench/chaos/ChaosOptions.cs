@@ -32,7 +32,7 @@ internal sealed record ChaosOptions
           --every S        seconds between a recovery and the next fault (default 3)
           --hold S         how long stop, partition and slow last (default 10)
           --seconds S      how long soak lasts (default 600)
-          --tls yes        mutual TLS between all processes, with certificates made for the run (not with partition and slow)
+          --tls yes        mutual TLS between all processes, with certificates made for the run
           --seed N         which nodes are hit (default: random, printed)
           --logs DIR       where to write what every process printed
           --serve "ARGS"   further arguments of every gateway

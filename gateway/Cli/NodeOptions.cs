@@ -52,37 +52,22 @@ internal sealed class NodeOptions(string clusterFallback)
     public ClusterNodeOptions Read(ParseResult result, ModelFile model)
     {
         IPEndPoint cluster = result.GetValue(Cluster)!, data = result.GetValue(Data)!;
+        IPEndPoint? advertisedCluster = result.GetValue(AdvertisedCluster), advertisedData = result.GetValue(AdvertisedData);
         string secret = result.GetValue(Secret) ?? "";
         TlsIdentity? tls = Tls.Read(result);
         IPEndPoint weights = result.GetValue(Weights) ?? new IPEndPoint(data.Address, 0);
         foreach (IPEndPoint endpoint in (IPEndPoint[])[cluster, data, weights])
-        {
-            if (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any))
-                throw new UsageException($"{endpoint} names no address that other nodes could dial; give the address of one of this machine's interfaces");
-            if (!IPAddress.IsLoopback(endpoint.Address) && secret.Length == 0 && tls is null)
-            {
-                throw new UsageException(
-                    $"{endpoint} can be reached from other machines: give this node certificates (--tls; \"llama3cluster certs\" makes them), or, on a network that only the cluster's nodes reach, "
-                    + $"set a secret for the data links ({Settings.EnvironmentPrefix}SECRET, the same on all nodes)");
-            }
-
-            if (tls?.Bears(endpoint.Address.ToString()) == false)
-            {
-                throw new UsageException(
-                    $"this node's certificate is for {string.Join(", ", tls.Names)}, so others would refuse it at {endpoint}: make one with \"llama3cluster certs --host {endpoint.Address}\"");
-            }
-        }
-
-        if (tls is not null && result.GetValue(AdvertisedCluster) is { } advertised)
-            throw new UsageException($"--advertise-cluster {advertised} cannot be had with --tls yet: the certificates name the address that the node listens at");
+            CheckProtection(endpoint, secret, tls);
+        foreach (IPEndPoint endpoint in (IPEndPoint[])[advertisedCluster ?? cluster, advertisedData ?? data, weights])
+            CheckName(endpoint, tls);
         var defaults = new ClusterNodeOptions { Model = model };
         return defaults with
         {
             Cluster = cluster,
             Data = data,
             Weights = weights,
-            AdvertisedCluster = result.GetValue(AdvertisedCluster),
-            AdvertisedData = result.GetValue(AdvertisedData),
+            AdvertisedCluster = advertisedCluster,
+            AdvertisedData = advertisedData,
             Seeds = result.GetValue(Seeds)!,
             Secret = secret,
             Tls = tls,
@@ -106,5 +91,27 @@ internal sealed class NodeOptions(string clusterFallback)
         IReadOnlyList<DeviceSource> sources = Devices.Find(choice.Name);
         int wanted = count ?? Math.Min(most, sources is [{ Gpu: null }] ? onProcessor : sources.Count);
         return DeviceSet.Open(choice, sources, wanted, result.GetValue(Memory), CpuCeilings.MeasureRead);
+    }
+
+    private static void CheckProtection(IPEndPoint endpoint, string secret, TlsIdentity? tls)
+    {
+        if (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any))
+            throw new UsageException($"{endpoint} names no address that other nodes could dial; give the address of one of this machine's interfaces");
+        if (!IPAddress.IsLoopback(endpoint.Address) && secret.Length == 0 && tls is null)
+        {
+            throw new UsageException(
+                $"{endpoint} can be reached from other machines: give this node certificates (--tls; \"llama3cluster certs\" makes them), or, on a network that only the cluster's nodes reach, "
+                + $"set a secret for the data links ({Settings.EnvironmentPrefix}SECRET, the same on all nodes)");
+        }
+    }
+
+    // Whoever dials checks that the certificate is for the address dialed.
+    private static void CheckName(IPEndPoint endpoint, TlsIdentity? tls)
+    {
+        if (tls?.Bears(endpoint.Address.ToString()) == false)
+        {
+            throw new UsageException(
+                $"this node's certificate is for {string.Join(", ", tls.Names)}, so others would refuse it at {endpoint}: make one with \"llama3cluster certs --host {endpoint.Address}\"");
+        }
     }
 }

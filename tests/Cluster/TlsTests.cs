@@ -88,6 +88,8 @@ public sealed class TlsTests : IDisposable
         await RunAsync(1, "one or the other", "serve", "--tls", own, "--tls-key", Path.Combine(own, "node.key"));
         await RunAsync(1, "cannot be read", "node", "--seed", "127.0.0.1:1", "--tls", _folder);
         await RunAsync(1, "so others would refuse it at 192.0.2.1:80", "serve", "--tls", own, "--cluster", "192.0.2.1:80");
+        await RunAsync(1, "so others would refuse it at 192.0.2.1:80", "serve", "--tls", own, "--advertise-cluster", "192.0.2.1:80");
+        await RunAsync(1, "so others would refuse it at 192.0.2.1:81", "serve", "--tls", own, "--advertise-data", "192.0.2.1:81");
     }
 
     private async Task<string> CertificatesAsync(string name)

@@ -157,7 +157,25 @@ public sealed class TlsTransportTests : IAsyncLifetime, IDisposable
         Assert.Contains($"127.0.0.1:{port}", error.ToString(), StringComparison.Ordinal);
     }
 
-    private ActorSystem Start(TlsIdentity identity, string handshakeTimeout = "5s", int port = 0)
+    [Fact]
+    public async Task A_system_behind_another_address_must_be_reached_there()
+    {
+        using var front = new TcpListener(IPAddress.Loopback, 0);
+        front.Start();
+        int port = ((IPEndPoint)front.LocalEndpoint).Port;
+        int own = FreePort();
+        ActorSystem here = Start(_authority.Node()), behind = Start(_authority.Node(), port: own, advertised: port);
+        Assert.Equal(port, AddressOf(behind).Port);
+        Task forwarding = ForwardAsync(front, own);
+
+        Assert.Equal("there", await Echo(here, behind).Ask<string>("there", Patience));
+        Assert.Equal("and back", await Echo(behind, here).Ask<string>("and back", Patience));
+
+        front.Stop();
+        await forwarding;
+    }
+
+    private ActorSystem Start(TlsIdentity identity, string handshakeTimeout = "5s", int port = 0, int advertised = 0)
     {
         Config config = ConfigurationFactory.ParseString($$"""
             akka.actor.provider = remote
@@ -171,6 +189,7 @@ public sealed class TlsTransportTests : IAsyncLifetime, IDisposable
                 applied-adapters = []
                 hostname = "127.0.0.1"
                 port = {{port}}
+                {{(advertised == 0 ? "" : $"public-hostname = \"127.0.0.1\", public-port = {advertised}")}}
                 maximum-frame-size = 1000000b
                 connect-timeout = 5s
                 handshake-timeout = {{handshakeTimeout}}
@@ -239,6 +258,38 @@ public sealed class TlsTransportTests : IAsyncLifetime, IDisposable
         {
             // Stopped.
         }
+    }
+
+    // Connections to one address go to another, until the listener is stopped.
+    private static async Task ForwardAsync(TcpListener front, int port)
+    {
+        try
+        {
+            while (true)
+                _ = PipeAsync(await front.AcceptTcpClientAsync(), port);
+        }
+        catch (Exception error) when (error is SocketException or ObjectDisposedException or InvalidOperationException)
+        {
+            // Stopped.
+        }
+    }
+
+    private static async Task PipeAsync(TcpClient dialed, int port)
+    {
+        using (dialed)
+        using (var inner = new TcpClient())
+        {
+            await inner.ConnectAsync(IPAddress.Loopback, port);
+            NetworkStream outside = dialed.GetStream(), inside = inner.GetStream();
+            await Task.WhenAny(outside.CopyToAsync(inside), inside.CopyToAsync(outside));
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private sealed class EchoActor : UntypedActor

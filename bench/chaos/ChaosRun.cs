@@ -37,8 +37,10 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
     {
         if (fault == "soak")
         {
-            _notes.AddRange(await new Soak(cluster, say).RunAsync(options.Length, load));
-            return await ChaosReport.OfAsync(fault, 0, cluster, load, [], _notes);
+            var soak = new Soak(cluster, say);
+            _notes.AddRange(await soak.RunAsync(options.Length, load));
+            ChaosReport steady = await ChaosReport.OfAsync(fault, 0, cluster, load, [], _notes);
+            return soak.Problem is { } problem ? steady with { Problems = [.. steady.Problems, problem] } : steady;
         }
 
         int times = options.Times ?? (fault switch { "kill" => 30, "gateway" => 10, _ => 3 });

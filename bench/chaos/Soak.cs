@@ -15,13 +15,23 @@ internal sealed class Soak(ChaosCluster cluster, Action<string> say)
 
     private readonly record struct Sample(TimeSpan At, long ResidentBytes, int Handles, int Threads);
 
-    /// <summary>Runs, and describes each process in a line.</summary>
+    /// <summary>A process that ended, and what it said last; null if all went on to the end.</summary>
+    public string? Problem { get; private set; }
+
+    /// <summary>Runs for so long, or until a process ends, and describes each process in a line.</summary>
     public async Task<IReadOnlyList<string>> RunAsync(TimeSpan length, StreamLoad load)
     {
         long begin = Stopwatch.GetTimestamp(), tokens = load.Tokens;
         await Task.Delay(Settle < length / 4 ? Settle : length / 4);
         while (Stopwatch.GetElapsedTime(begin) < length)
         {
+            if (cluster.Processes.FirstOrDefault(process => process.HasExited) is { } ended)
+            {
+                Problem = string.Create(CultureInfo.InvariantCulture,
+                    $"process {ended.Id} ended after {Stopwatch.GetElapsedTime(begin).TotalMinutes:0.0} min: {string.Join(" | ", ended.Output.TrimEnd().Split('\n').TakeLast(3))}");
+                break;
+            }
+
             foreach (NodeProcess process in cluster.Processes)
                 Take(process.Id, Stopwatch.GetElapsedTime(begin));
             await Task.Delay(Interval);

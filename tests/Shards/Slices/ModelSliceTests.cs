@@ -1,6 +1,5 @@
 using Llama3Cluster.Kernels.Cpu;
 using Llama3Cluster.Kernels.Devices;
-using Llama3Cluster.Shards.Execution;
 using Llama3Cluster.Shards.Files;
 using Llama3Cluster.Shards.Slices;
 using Llama3Cluster.Shards.Tests.Files;

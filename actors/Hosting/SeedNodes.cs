@@ -32,10 +32,12 @@ internal static class SeedNodes
     /// <exception cref="ArgumentException">It is no such thing.</exception>
     public static Address Parse(string cluster, TlsIdentity? tls, string seed)
     {
-        if (!IPEndPoint.TryParse(seed, out _) && (seed.Count(c => c == ':') != 1 || !int.TryParse(seed[(seed.IndexOf(':', StringComparison.Ordinal) + 1)..], out _)))
-            throw new ArgumentException($"a seed is HOST:PORT of a running node's cluster address, such as 127.0.0.1:9090, not \"{seed}\"");
         int colon = seed.LastIndexOf(':');
-        return new Address(tls is null ? "akka.tcp" : "akka.ssl.tcp", cluster, seed[..colon], int.Parse(seed[(colon + 1)..], CultureInfo.InvariantCulture));
+        string host = seed[..Math.Max(colon, 0)];
+        bool isHost = host.Contains(':', StringComparison.Ordinal) ? host[0] == '[' && IPAddress.TryParse(host, out _) : Uri.CheckHostName(host) != UriHostNameType.Unknown;
+        if (!isHost || !ushort.TryParse(seed[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) || port == 0)
+            throw new ArgumentException($"a seed is HOST:PORT of a running node's cluster address, such as 127.0.0.1:9090, not \"{seed}\"");
+        return new Address(tls is null ? "akka.tcp" : "akka.ssl.tcp", cluster, host, port);
     }
 
     private static bool MayFound(ClusterNodeOptions options) =>

@@ -55,8 +55,19 @@ public sealed class SeedNodesTests
     }
 
     [Theory]
+    [InlineData("127.0.0.1:9090", "127.0.0.1")]
+    [InlineData("alpha.lan:9090", "alpha.lan")]
+    [InlineData("[::1]:9090", "[::1]")]
+    public void An_address_must_be_taken_as_it_is_written(string seed, string host) =>
+        Assert.Equal(new Address("akka.tcp", "seeds", host, 9090), SeedNodes.Parse("seeds", null, seed));
+
+    [Theory]
     [InlineData("127.0.0.1")]
+    [InlineData("127.0.0.1:0")]
+    [InlineData("127.0.0.1:65536")]
+    [InlineData("::1:9090")]
     [InlineData("host:port")]
+    [InlineData(":9090")]
     [InlineData("http://127.0.0.1:9090")]
     [InlineData("")]
     public void What_is_no_address_must_be_refused(string seed) =>

@@ -1,4 +1,5 @@
 using Llama3Cluster.Actors.Protocol;
+using Llama3Cluster.Shards.Sampling;
 using static Llama3Cluster.Actors.Protocol.LogMessages;
 
 namespace Llama3Cluster.Actors.Generations;
@@ -7,16 +8,24 @@ namespace Llama3Cluster.Actors.Generations;
 /// What is known of one answer: the request, its tokens, and its end. It counts in units: a unit for each token and one for the
 /// end, so that the end travels and is acknowledged as the tokens are.
 /// </summary>
+/// <remarks>A gateway keeps thousands of them for minutes, so a token takes four bytes unless log-probabilities were asked for.</remarks>
 internal sealed class GenerationLog
 {
-    private readonly List<LogToken> _tokens = [];
+    private readonly List<int> _tokens = [];
+    private readonly List<(float LogProb, TokenLogProb[]? Top)>? _probabilities;
+    private int _cachedTokens; // the same for all
 
-    public GenerationLog(GenerationMessages.Start request) => Request = request with { Listener = null, Again = false };
+    public GenerationLog(GenerationMessages.Start request)
+    {
+        Request = request with { Listener = null, Again = false };
+        _probabilities = request.Sampling.TopLogProbs is null ? null : [];
+    }
 
     public GenerationLog(LogSnapshot snapshot)
         : this(snapshot.Request)
     {
-        _tokens.AddRange(snapshot.Tokens);
+        foreach (ref readonly LogToken token in snapshot.Tokens.AsSpan())
+            Add(token);
         End = snapshot.End;
     }
 
@@ -31,14 +40,21 @@ internal sealed class GenerationLog
 
     public int Units => _tokens.Count + (End is null ? 0 : 1);
 
-    public LogToken this[int index] => _tokens[index];
+    public LogToken this[int index]
+    {
+        get
+        {
+            (float logProb, TokenLogProb[]? top) = _probabilities is null ? default : _probabilities[index];
+            return new LogToken(_tokens[index], logProb, top, _cachedTokens);
+        }
+    }
 
     /// <summary>Takes the next token; no other one.</summary>
     public bool TryAppend(int index, in LogToken token)
     {
         if (index != _tokens.Count || End is not null)
             return false;
-        _tokens.Add(token);
+        Add(token);
         return true;
     }
 
@@ -51,11 +67,11 @@ internal sealed class GenerationLog
     {
         if (index < 0 || index > _tokens.Count)
             return false;
-        if (index < _tokens.Count && _tokens[index].Token != token.Token)
+        if (index < _tokens.Count && _tokens[index] != token.Token)
             Cut(index);
         if (index == _tokens.Count)
         {
-            _tokens.Add(token);
+            Add(token);
             End = null;
         }
 
@@ -83,26 +99,32 @@ internal sealed class GenerationLog
     }
 
     /// <summary>The ids of the tokens so far.</summary>
-    public int[] TokenIds()
-    {
-        int[] ids = new int[_tokens.Count];
-        for (int i = 0; i < ids.Length; i++)
-            ids[i] = _tokens[i].Token;
-        return ids;
-    }
+    public int[] TokenIds() => [.. _tokens];
 
     /// <summary>A copy to send, of as many tokens as the bytes hold: a log without its last tokens is a log, too.</summary>
     public LogSnapshot Snapshot(int maxBytes)
     {
         int bytes = maxBytes - LogSize.Of(Request), count = 0;
         while (count < _tokens.Count && bytes > 0)
-            bytes -= LogSize.Of(_tokens[count++]);
-        return new LogSnapshot(Request, [.. _tokens.Take(count)], count == _tokens.Count ? End : null);
+            bytes -= LogSize.Of(this[count++]);
+        var tokens = new LogToken[count];
+        for (int i = 0; i < count; i++)
+            tokens[i] = this[i];
+        return new LogSnapshot(Request, tokens, count == _tokens.Count ? End : null);
+    }
+
+    private void Add(in LogToken token)
+    {
+        if (_tokens.Count == 0)
+            _cachedTokens = token.CachedTokens;
+        _tokens.Add(token.Token);
+        _probabilities?.Add((token.LogProb, token.Top));
     }
 
     private void Cut(int count)
     {
         _tokens.RemoveRange(count, _tokens.Count - count);
+        _probabilities?.RemoveRange(count, _probabilities.Count - count);
         End = null;
     }
 }

@@ -62,13 +62,8 @@ internal sealed class CrashActor(ILoggerFactory loggers) : UntypedActor
 
     private void TakeOut(UniqueAddress address)
     {
-        if (_cluster.State.Members.FirstOrDefault(member => member.UniqueAddress.Equals(address)) is not { Status: not (MemberStatus.Exiting or MemberStatus.Removed) } member)
+        if (_cluster.State.Members.FirstOrDefault(member => member.UniqueAddress.Equals(address)) is not { Status: MemberStatus.Up or MemberStatus.Joining or MemberStatus.WeaklyUp })
             return; // it has left, or was taken out before
-        // A member that is down is removed, and what it did taken over, only once somebody cannot reach it. Heartbeats show that after
-        // many seconds; this is the cluster's own way to be told that a member, of all that had its address the one with this uid, has ended.
-        Context.System.EventStream.Publish(new QuarantinedEvent(address.Address, address.Uid));
-        if (member.Status == MemberStatus.Down)
-            return;
         _log.LogWarning("nobody listens at {Node} any more: it is taken out of the cluster", NodeContext.AddressOf(address.Address));
         _cluster.Down(address.Address);
     }

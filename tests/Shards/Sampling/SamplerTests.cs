@@ -203,11 +203,18 @@ public class SamplerTests
             }
         }
 
+        // The runtime itself allocates on a thread now and then (a cache of casts that grows); a sample would do so every time.
         Run(0);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 1; i <= 100; i++)
-            Run(i);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        long least = long.MaxValue;
+        for (int window = 0; window < 10 && least > 0; window++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 1; i <= 100; i++)
+                Run(i);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
     }
 
     internal static TokenLogProb Sample(

@@ -13,7 +13,7 @@ internal sealed class GenerationLog
 {
     private readonly List<int> _tokens = [];
     private readonly List<(float LogProb, TokenLogProb[]? Top)>? _probabilities;
-    private int _cachedTokens; // the same for all
+    private int _cachedTokens; // when the first token came; a later life of the answer may find another part of its prompt
 
     public GenerationLog(GenerationMessages.Start request)
     {

@@ -9,26 +9,41 @@ public sealed class DeviceTurnsTests
     [Fact]
     public void Whoever_waits_must_come_before_one_who_asks_again()
     {
+        const int Rounds = 300;
         var turns = new DeviceTurns();
         var order = new List<string>();
-        var waiting = new Thread(() =>
+        using var start = new SemaphoreSlim(0);
+        using var done = new SemaphoreSlim(0);
+        int asking = 0;
+        var other = new Thread(() =>
         {
-            using DeviceTurns.Turn turn = turns.Take();
-            order.Add("waiting");
+            for (int round = 1; round <= Rounds; round++)
+            {
+                start.Wait();
+                Volatile.Write(ref asking, round);
+                using (turns.Take())
+                    order.Add("waiting");
+                done.Release();
+            }
         });
+        other.Start();
 
-        using (turns.Take())
+        for (int round = 1; round <= Rounds; round++)
         {
-            waiting.Start();
-            Assert.True(SpinWait.SpinUntil(() => waiting.ThreadState.HasFlag(ThreadState.WaitSleepJoin), Patience));
-            order.Add("first");
+            using (turns.Take())
+            {
+                start.Release();
+                Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref asking) == round && other.ThreadState.HasFlag(ThreadState.WaitSleepJoin), Patience));
+                order.Add("first");
+            }
+
+            using (turns.Take())
+                order.Add("again");
+            Assert.True(done.Wait(Patience));
         }
 
-        using (turns.Take())
-            order.Add("again");
-        Assert.True(waiting.Join(Patience));
-
-        Assert.Equal(["first", "waiting", "again"], order);
+        Assert.Equal(Enumerable.Repeat<string[]>(["first", "waiting", "again"], Rounds).SelectMany(names => names), order);
+        Assert.True(other.Join(Patience));
     }
 
     [Fact]

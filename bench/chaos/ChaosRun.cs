@@ -35,15 +35,9 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
 
     private async Task<ChaosReport> RunAsync(string fault, StreamLoad load)
     {
+        int times = fault == "soak" ? 0 : options.Times ?? (fault switch { "kill" => 30, "gateway" => 10, _ => 3 });
         if (fault == "soak")
-        {
-            var soak = new Soak(cluster, say);
-            _notes.AddRange(await soak.RunAsync(options.Length, load));
-            ChaosReport steady = await ChaosReport.OfAsync(fault, 0, cluster, load, [], _notes);
-            return soak.Problem is { } problem ? steady with { Problems = [.. steady.Problems, problem] } : steady;
-        }
-
-        int times = options.Times ?? (fault switch { "kill" => 30, "gateway" => 10, _ => 3 });
+            await SoakAsync(load);
         for (int i = 1; i <= times; i++)
         {
             long begin = Stopwatch.GetTimestamp();
@@ -77,6 +71,14 @@ internal sealed class ChaosRun(ChaosOptions options, ChaosCluster cluster, Actio
             _notes.Add(Replay.Describe(_replays));
         ChaosReport report = await ChaosReport.OfAsync(fault, times, cluster, load, _pauses, _notes);
         return report with { Problems = [.. report.Problems, .. _problems] };
+    }
+
+    private async Task SoakAsync(StreamLoad load)
+    {
+        (IReadOnlyList<string> lines, string? problem) = await new Soak(cluster, say).RunAsync(options.Length, load);
+        _notes.AddRange(lines);
+        if (problem is not null)
+            _problems.Add(problem);
     }
 
     private async Task<string> InjectAsync(string fault)

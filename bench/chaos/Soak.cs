@@ -15,19 +15,18 @@ internal sealed class Soak(ChaosCluster cluster, Action<string> say)
 
     private readonly record struct Sample(TimeSpan At, long ResidentBytes, int Handles, int Threads);
 
-    /// <summary>A process that ended, and what it said last; null if all went on to the end.</summary>
-    public string? Problem { get; private set; }
-
-    /// <summary>Runs for so long, or until a process ends, and describes each process in a line.</summary>
-    public async Task<IReadOnlyList<string>> RunAsync(TimeSpan length, StreamLoad load)
+    /// <summary>Runs for so long, or until a process ends.</summary>
+    /// <returns>Each process in a line; and which one has ended, and what it said last, or null if all went on to the end.</returns>
+    public async Task<(IReadOnlyList<string> Lines, string? Problem)> RunAsync(TimeSpan length, StreamLoad load)
     {
         long begin = Stopwatch.GetTimestamp(), tokens = load.Tokens;
+        string? problem = null;
         await Task.Delay(Settle < length / 4 ? Settle : length / 4);
         while (Stopwatch.GetElapsedTime(begin) < length)
         {
             if (cluster.Processes.FirstOrDefault(process => process.HasExited) is { } ended)
             {
-                Problem = string.Create(CultureInfo.InvariantCulture,
+                problem = string.Create(CultureInfo.InvariantCulture,
                     $"process {ended.Id} ended after {Stopwatch.GetElapsedTime(begin).TotalMinutes:0.0} min: {string.Join(" | ", ended.Output.TrimEnd().Split('\n').TakeLast(3))}");
                 break;
             }
@@ -39,7 +38,7 @@ internal sealed class Soak(ChaosCluster cluster, Action<string> say)
                 say(string.Create(CultureInfo.InvariantCulture, $"soak: {Stopwatch.GetElapsedTime(begin).TotalMinutes:0} min, {load.Completed} streams completed, {load.Tokens - tokens} tokens"));
         }
 
-        return [.. _samples.Select(pair => Describe(pair.Key, pair.Value))];
+        return ([.. _samples.Select(pair => Describe(pair.Key, pair.Value))], problem);
     }
 
     private static string Describe(int process, List<Sample> samples)

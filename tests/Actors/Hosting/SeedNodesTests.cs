@@ -27,31 +27,27 @@ public sealed class SeedNodesTests
     [Fact]
     public async Task The_first_seed_must_found_at_once_where_nobody_else_listens()
     {
-        (int own, int other) = (FreePort(), FreePort());
-        using ActorSystem system = Start(own);
-        var cluster = Cluster.Get(system);
-        var up = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        cluster.RegisterOnMemberUp(up.SetResult);
+        using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        silent.Bind(new IPEndPoint(IPAddress.Loopback, 0)); // nobody else takes the port
+        using ActorSystem system = Start();
+        Task up = UpAsync(system);
 
-        await SeedNodes.JoinAsync(cluster, Node(own, $"127.0.0.1:{own}", $"127.0.0.1:{other}"));
+        await SeedNodes.JoinAsync(Cluster.Get(system), Node(PortOf(system), AddressOf(system), silent.LocalEndPoint!.ToString()!));
 
-        await up.Task.WaitAsync(Patience);
+        await up.WaitAsync(Patience);
     }
 
     [Fact]
     public async Task The_first_seed_must_join_another_that_is_there()
     {
-        (int own, int other) = (FreePort(), FreePort());
-        using ActorSystem founder = Start(other), system = Start(own);
-        var cluster = Cluster.Get(system);
-        var up = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        cluster.RegisterOnMemberUp(up.SetResult);
-        await SeedNodes.JoinAsync(Cluster.Get(founder), Node(other));
+        using ActorSystem founder = Start(), system = Start();
+        Task up = UpAsync(system);
+        await SeedNodes.JoinAsync(Cluster.Get(founder), Node(PortOf(founder)));
 
-        await SeedNodes.JoinAsync(cluster, Node(own, $"127.0.0.1:{own}", $"127.0.0.1:{other}"));
+        await SeedNodes.JoinAsync(Cluster.Get(system), Node(PortOf(system), AddressOf(system), AddressOf(founder)));
 
-        await up.Task.WaitAsync(Patience);
-        Assert.Contains(cluster.State.Members, member => member.UniqueAddress == Cluster.Get(founder).SelfUniqueAddress);
+        await up.WaitAsync(Patience);
+        Assert.Contains(Cluster.Get(system).State.Members, member => member.UniqueAddress == Cluster.Get(founder).SelfUniqueAddress);
     }
 
     [Theory]
@@ -76,19 +72,23 @@ public sealed class SeedNodesTests
     private static ClusterNodeOptions Node(int port, params string[] seeds) =>
         new() { ClusterName = "seeds", Cluster = new IPEndPoint(IPAddress.Loopback, port), Seeds = seeds, Model = null! };
 
+    private static int PortOf(ActorSystem system) => Cluster.Get(system).SelfAddress.Port!.Value;
+
+    private static string AddressOf(ActorSystem system) => $"127.0.0.1:{PortOf(system)}";
+
+    private static Task UpAsync(ActorSystem system)
+    {
+        var up = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Cluster.Get(system).RegisterOnMemberUp(up.SetResult);
+        return up.Task;
+    }
+
     // Nobody is found for an hour except by asking.
-    private static ActorSystem Start(int port) => ActorSystem.Create("seeds", ConfigurationFactory.ParseString($$"""
+    private static ActorSystem Start() => ActorSystem.Create("seeds", ConfigurationFactory.ParseString("""
         akka.actor.provider = cluster
-        akka.remote.dot-netty.tcp { hostname = "127.0.0.1", port = {{port}} }
+        akka.remote.dot-netty.tcp { hostname = "127.0.0.1", port = 0 }
         akka.cluster.seed-node-timeout = 3600s
         akka.loglevel = OFF
         akka.stdout-loglevel = OFF
         """));
-
-    private static int FreePort()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
-    }
 }

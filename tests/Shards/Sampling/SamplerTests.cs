@@ -203,18 +203,20 @@ public class SamplerTests
             }
         }
 
-        // The runtime itself allocates on a thread now and then (a cache of casts that grows); a sample would do so every time.
+        // The runtime has been seen to allocate on this thread, once. The samples of all windows are the same, so theirs would be in each.
+        const int Windows = 10;
         Run(0);
-        long least = long.MaxValue;
-        for (int window = 0; window < 10 && least > 0; window++)
+        int clean = 0;
+        for (int window = 0; window < Windows; window++)
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
             for (int i = 1; i <= 100; i++)
                 Run(i);
-            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+            if (GC.GetAllocatedBytesForCurrentThread() == before)
+                clean++;
         }
 
-        Assert.Equal(0, least);
+        Assert.InRange(clean, Windows - 1, Windows);
     }
 
     internal static TokenLogProb Sample(

@@ -47,6 +47,7 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
     private readonly Dictionary<string, PlacementMessages.AssignPlan> _plans = [];
     private readonly HashSet<string> _broken = [];
     private readonly HashSet<string> _urgent = [];
+    private readonly SlowLinks _links = new();
     private TimeSpan? _repairAt;
     private TimeSpan? _cutAt;
     private TimeSpan _holdUntil; // what has never worked is not tried again at once
@@ -74,6 +75,7 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
         {
             // Where a pipeline has lost slices, only these move; the others would lose what they hold by a cut that nobody asks for yet.
             _nodes.Remove(node.Offer.Node);
+            _links.Forget(node.Offer.Node);
             changed |= _plans.Values.All(plan => plan.Stages.Length == 0);
             if (Uses(node.Offer))
                 RepairAt(now);
@@ -106,6 +108,12 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
         if (!_nodes.TryGetValue(alive.Node, out Node? node))
             return;
         (node.StaleFrames, node.RowsComputed, node.RowsReused) = (alive.StaleFrames, alive.RowsComputed, alive.RowsReused);
+        foreach (string change in _links.Take(alive.Node, (alive.Paths ?? []).Where(path => _nodes.ContainsKey(path.Node))))
+        {
+            output.Explain(change);
+            CutAt(now + Settle);
+        }
+
         node.AwaitedProbe = alive.Number >= node.AwaitedProbe ? null : node.AwaitedProbe;
         if (node.IsSilent)
         {
@@ -255,7 +263,7 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
             bool whole = plan.Stages.All(stage => usable.Any(offer => offer.Node == stage.Node && offer.DataPort == stage.DataPort));
             if (whole && !_broken.Contains(plan.ReplicaId))
                 continue;
-            if (builder.Repair(plan, usable, _plans.Values.Where(other => other.ReplicaId != plan.ReplicaId)) is not { } pipeline)
+            if (builder.Repair(plan, usable, _plans.Values.Where(other => other.ReplicaId != plan.ReplicaId), _links.Now) is not { } pipeline)
             {
                 CutAt(now);
                 continue;
@@ -274,7 +282,7 @@ internal sealed class PlacementState(PlanBuilder builder, Func<PlacementMessages
         if (usable.Count == 0)
             Reasons = [_nodes.Count == 0 ? "no stage node has joined yet" : "no stage node can be used; each one's problem is in its entry"];
         else
-            (pipelines, Reasons) = builder.Cut(usable, _plans);
+            (pipelines, Reasons) = builder.Cut(usable, _plans, _links.Now);
 
         foreach ((string id, PlanBuilder.Pipeline pipeline) in pipelines)
         {

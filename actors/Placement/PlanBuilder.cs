@@ -26,10 +26,13 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
     /// <summary>Cuts the model anew over all nodes. Slices stay where they are as far as the cut allows.</summary>
     /// <param name="nodes">The nodes.</param>
     /// <param name="present">What replicas have now, by id.</param>
+    /// <param name="links">The slow links between the nodes; null if there are none.</param>
     /// <returns>Pipelines by replica, none when the model does not fit, and the planner's reasons.</returns>
     public (IReadOnlyDictionary<string, Pipeline> Pipelines, IReadOnlyList<string> Reasons) Cut(
-        IReadOnlyList<PlacementMessages.NodeOffer> nodes, IReadOnlyDictionary<string, PlacementMessages.AssignPlan> present)
+        IReadOnlyList<PlacementMessages.NodeOffer> nodes, IReadOnlyDictionary<string, PlacementMessages.AssignPlan> present,
+        PlannerLinks? links = null)
     {
+        links ??= PlannerLinks.None;
         nodes = WithLevelRates(nodes);
         List<PlannerDevice> devices = [.. nodes.SelectMany(offer => offer.Devices.Select(device =>
             new PlannerDevice(offer.Node, device.Index, device.Name, device.MemoryBytes, device.BytesPerSecond, device.Kind)))];
@@ -37,8 +40,9 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
             ?? Math.Max(settings.ContextLength, (int)Math.Min((long)settings.MaxSequences * settings.ContextLength, int.MaxValue / 2));
         int? stages = settings.Replicas is { } replicas ? Math.Clamp(devices.Count / replicas, 1, profile.LayerBytes.Count + 2) : null;
         ClusterPlan plan = SlicePlanner.Plan(
-            profile, devices, new PlannerOptions(Math.Min(settings.ContextLength, most), most, stages, settings.Replicas));
+            profile, devices, new PlannerOptions(Math.Min(settings.ContextLength, most), most, stages, settings.Replicas), links);
 
+        IReadOnlyDictionary<string, string> sites = links.SitesOf(nodes.Select(offer => offer.Node));
         var pipelines = new Dictionary<string, Pipeline>();
         List<string> ids = [.. Enumerable.Range(1, plan.Replicas.Count).Select(number => $"replica-{number}")];
         foreach (PlannedReplica planned in plan.Replicas)
@@ -46,7 +50,7 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
             // The replica that has most of these devices now.
             string id = ids.MaxBy(candidate => Overlap(planned, present.GetValueOrDefault(candidate)))!;
             ids.Remove(id);
-            pipelines[id] = Assign(planned, nodes, present.GetValueOrDefault(id));
+            pipelines[id] = Assign(planned, nodes, sites, present.GetValueOrDefault(id));
         }
 
         return (pipelines, plan.Reasons);
@@ -56,10 +60,13 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
     /// <param name="plan">What the replica has.</param>
     /// <param name="nodes">The nodes that are left.</param>
     /// <param name="others">What other replicas have.</param>
+    /// <param name="links">The slow links between the nodes; null if there are none.</param>
     /// <returns>The stages; null when the memory of no device holds one of the slices.</returns>
     public Pipeline? Repair(
-        PlacementMessages.AssignPlan plan, IReadOnlyList<PlacementMessages.NodeOffer> nodes, IEnumerable<PlacementMessages.AssignPlan> others)
+        PlacementMessages.AssignPlan plan, IReadOnlyList<PlacementMessages.NodeOffer> nodes, IEnumerable<PlacementMessages.AssignPlan> others,
+        PlannerLinks? links = null)
     {
+        links ??= PlannerLinks.None;
         List<Room> rooms = [.. nodes.SelectMany(node => node.Devices.Select(device => new Room(node, device)))];
         foreach (PlacementMessages.AssignPlan other in others.Append(plan))
         {
@@ -75,7 +82,7 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
                 continue;
             SliceRange slice = plan.Stages[i].Slice;
             Room? room = rooms.Where(candidate => candidate.Free >= candidate.Needs(profile, slice, plan.Limits.KvBlocks))
-                .OrderBy(candidate => candidate.Stages).ThenByDescending(candidate => candidate.Free).ThenBy(candidate => candidate.Node.Node, StringComparer.Ordinal)
+                .OrderBy(candidate => candidate.Stages).ThenBy(candidate => RoundSeconds(plan, i, candidate, links)).ThenByDescending(candidate => candidate.Free).ThenBy(candidate => candidate.Node.Node, StringComparer.Ordinal)
                 .FirstOrDefault();
             if (room is null)
                 return null;
@@ -85,6 +92,10 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
 
         return new Pipeline(stages, plan.Limits);
     }
+
+    // What a step of the plan spends on slow links with one stage somewhere else.
+    private static double RoundSeconds(PlacementMessages.AssignPlan plan, int moved, Room room, PlannerLinks links) =>
+        links.RoundSeconds([.. plan.Stages.Select((stage, i) => i == moved ? room.Node.Node : stage.Node)]);
 
     // Devices whose measured rates are close are the same to the planner: like machines get like slices, and one that started again,
     // and measured itself again, gets the one that it had.
@@ -100,10 +111,12 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
     private static int Overlap(PlannedReplica planned, PlacementMessages.AssignPlan? present) =>
         present is null ? 0 : planned.Stages.Count(stage => present.Stages.Any(s => s.Node == stage.Node && s.DeviceIndex == stage.DeviceIndex));
 
-    // Devices of one kind are the same to the planner; which of them gets which slice is decided by who has it already.
-    private Pipeline Assign(PlannedReplica planned, IReadOnlyList<PlacementMessages.NodeOffer> nodes, PlacementMessages.AssignPlan? present)
+    // Devices of one kind on one site are the same to the planner; which of them gets which slice is decided by who has it already.
+    private Pipeline Assign(
+        PlannedReplica planned, IReadOnlyList<PlacementMessages.NodeOffer> nodes, IReadOnlyDictionary<string, string> sites,
+        PlacementMessages.AssignPlan? present)
     {
-        List<Room> left = [.. planned.Stages.Select(stage => RoomOf(nodes, stage))];
+        List<Room> left = [.. planned.Stages.Select(stage => RoomOf(nodes, stage, sites))];
         Room[] kinds = [.. left];
         var stages = new PlacementMessages.StageAssignment?[planned.Stages.Count];
         for (int i = 0; i < stages.Length; i++)
@@ -132,17 +145,18 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
         return new Pipeline(stages!, Limits(blocks));
     }
 
-    private static Room RoomOf(IReadOnlyList<PlacementMessages.NodeOffer> nodes, PlannedStage stage)
+    private static Room RoomOf(
+        IReadOnlyList<PlacementMessages.NodeOffer> nodes, PlannedStage stage, IReadOnlyDictionary<string, string> sites)
     {
         PlacementMessages.NodeOffer node = nodes.First(offer => offer.Node == stage.Node);
-        return new Room(node, node.Devices.First(device => device.Index == stage.DeviceIndex));
+        return new Room(node, node.Devices.First(device => device.Index == stage.DeviceIndex), sites[node.Node]);
     }
 
     private StageMessages.ReplicaLimits Limits(int kvBlocks) => new(
         settings.MaxRows, settings.MaxSequences, settings.ContextLength, kvBlocks, settings.KvFormat, settings.Activations);
 
     // A device, and what it holds.
-    private sealed class Room(PlacementMessages.NodeOffer node, PlacementMessages.DeviceOffer device)
+    private sealed class Room(PlacementMessages.NodeOffer node, PlacementMessages.DeviceOffer device, string site = "")
     {
         public PlacementMessages.NodeOffer Node => node;
 
@@ -150,7 +164,7 @@ internal sealed class PlanBuilder(ModelProfile profile, ReplicaSettings settings
 
         public int Stages { get; private set; }
 
-        public (long Memory, double Speed, DeviceKind Kind) Kind => (device.MemoryBytes, device.BytesPerSecond, device.Kind);
+        public (long Memory, double Speed, DeviceKind Kind, string Site) Kind => (device.MemoryBytes, device.BytesPerSecond, device.Kind, site);
 
         public bool Is(PlacementMessages.StageAssignment stage) => stage.Node == node.Node && stage.DeviceIndex == device.Index && stage.DataPort == node.DataPort;
 

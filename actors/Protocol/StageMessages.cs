@@ -108,8 +108,15 @@ public static class StageMessages
     /// <param name="StaleFrames">Frames and commands of epochs that were over, which the process has refused so far.</param>
     /// <param name="RowsComputed">Rows that its stages have computed so far.</param>
     /// <param name="RowsReused">Rows that came again, after a loss or of a prompt that was cached to its end, and that its stages still held.</param>
+    /// <param name="Paths">What it has measured of the ways to other nodes; null if it measures none.</param>
     [MessagePackObject]
     public sealed record HostAlive(
         [property: Key(0)] string Node, [property: Key(1)] long Number, [property: Key(2)] long StaleFrames,
-        [property: Key(3)] long RowsComputed = 0, [property: Key(4)] long RowsReused = 0) : IClusterMessage;
+        [property: Key(3)] long RowsComputed = 0, [property: Key(4)] long RowsReused = 0, [property: Key(5)] PathReport[]? Paths = null) : IClusterMessage;
+
+    /// <summary>How far a node is.</summary>
+    /// <param name="Node">Its cluster address.</param>
+    /// <param name="Seconds">Seconds that the activations of a small step take to it.</param>
+    [MessagePackObject]
+    public sealed record PathReport([property: Key(0)] string Node, [property: Key(1)] double Seconds);
 }

@@ -21,6 +21,9 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
     /// <summary>Where the offers of all nodes are kept in the cluster's replicated data, by cluster address.</summary>
     public static readonly LWWDictionaryKey<string, PlacementMessages.NodeOffer> OffersKey = new("stage-nodes");
 
+    // Rows of a step whose way to other nodes is measured: some sequences that decode together.
+    private const int MeasuredRows = 8;
+
     private static readonly TimeSpan LeaveRepeat = TimeSpan.FromSeconds(1);
 
     private readonly NodeContext _node;
@@ -29,6 +32,7 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
     private readonly HostedStages<IActorRef> _stages;
     private readonly Dictionary<IActorRef, CancellationTokenSource> _retired = [];
     private readonly string _address;
+    private StageMessages.PathReport[] _paths = [];
     private IActorRef? _placement;
     private IActorRef? _leaver; // who waits until this node holds nothing
 
@@ -80,7 +84,11 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
     }
 
     /// <inheritdoc/>
-    protected override void PreStart() => Offer();
+    protected override void PreStart()
+    {
+        Offer();
+        Context.ActorOf(PathMeterActor.Props(MeasuredRows * sizeof(ushort) * _node.Options.Model.Config.HiddenSize), "path-meter");
+    }
 
     private void Offer()
     {
@@ -102,7 +110,10 @@ public sealed class StageHostActor : UntypedActor, IStageOwner<IActorRef>, IWith
             case StageMessages.ProbeHost probe:
                 _placement = Sender;
                 Sender.Tell(new StageMessages.HostAlive(
-                    _address, probe.Number, _stages.Refused + StageActor.StaleFrames, StageActor.RowsComputed, StageActor.RowsReused));
+                    _address, probe.Number, _stages.Refused + StageActor.StaleFrames, StageActor.RowsComputed, StageActor.RowsReused, _paths));
+                break;
+            case PathMeterActor.Measured measured:
+                _paths = measured.Paths;
                 break;
             case StageMessages.PrepareStage prepare:
                 _stages.Prepare(prepare);

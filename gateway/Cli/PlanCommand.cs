@@ -21,6 +21,7 @@ internal static class PlanCommand
     {
         Option<string?> model = Opt.OptionalText("--model", "The model. Default: the demo model.", "PATH");
         Option<string[]> devices = Opt.Repeated("--devices", "Devices, as NODE=MEMORY or NODE=MEMORY@GB/s; a node may come several times: a=24GiB@1000 b=8GiB@400", "NODE=MEMORY");
+        Option<string[]> links = Opt.Repeated("--links", "Slow links, as NODE~NODE=MILLISECONDS for the activations of a step: a~b=20. All others take no time", "NODE~NODE=MS");
         Option<int?> context = Opt.OptionalNumber("--context", 16, 1 << 24, "Positions of one sequence. Default: the model's.");
         Option<int> sequences = Opt.Number("--max-sequences", 64, 1, 65536, "Sequences that shall have room for their whole context, if memory allows.");
         Option<int?> stages = Opt.OptionalNumber("--stages", 1, 1026, "Exactly so many stages a pipeline. Default: the planner chooses.");
@@ -30,7 +31,7 @@ internal static class PlanCommand
         Option<bool> json = Opt.Flag("--json", "Print the plan as JSON.");
         var command = new Command("plan", "Print how a model would be cut over a list of devices, and why.")
         {
-            model, devices, context, sequences, stages, replicas, cached.KvType, simulate, json,
+            model, devices, links, context, sequences, stages, replicas, cached.KvType, simulate, json,
         };
         command.SetAction(result =>
         {
@@ -40,7 +41,8 @@ internal static class PlanCommand
             KvShape.Check(kv, file.Config.HeadDim);
             ClusterPlan plan = SlicePlanner.Plan(
                 ModelProfile.From(file, kv), Parse(result.GetValue(devices)!),
-                new PlannerOptions(positions, (int)Math.Min((long)positions * result.GetValue(sequences), int.MaxValue / 2), result.GetValue(stages), result.GetValue(replicas)));
+                new PlannerOptions(positions, (int)Math.Min((long)positions * result.GetValue(sequences), int.MaxValue / 2), result.GetValue(stages), result.GetValue(replicas)),
+                ParseLinks(result.GetValue(links)!));
             if (result.GetValue(json))
                 Console.WriteLine(JsonSerializer.Serialize(plan, Json));
             else
@@ -69,6 +71,27 @@ internal static class PlanCommand
         }
 
         return devices;
+    }
+
+    private static PlannerLinks ParseLinks(string[] texts)
+    {
+        var links = new Dictionary<(string, string), PlannerLink>();
+        foreach (string text in texts)
+        {
+            string[] halves = text.Split('=', 2), nodes = halves[0].Split('~');
+            Array.Sort(nodes, StringComparer.Ordinal);
+            if (halves.Length != 2 || nodes.Length != 2 || nodes[0].Length == 0 || nodes[0] == nodes[1]
+                || !double.TryParse(halves[1], NumberStyles.Float, CultureInfo.InvariantCulture, out double milliseconds)
+                || !(milliseconds > 0 && double.IsFinite(milliseconds)))
+            {
+                throw new UsageException($"a slow link is NODE~NODE=MILLISECONDS, such as a~b=20, not \"{text}\"");
+            }
+
+            if (!links.TryAdd((nodes[0], nodes[1]), new PlannerLink(nodes[0], nodes[1], milliseconds / 1000)))
+                throw new UsageException($"the link between {nodes[0]} and {nodes[1]} is listed twice");
+        }
+
+        return new PlannerLinks(links.Values);
     }
 
     private static void Print(ModelFile file, ClusterPlan plan, long? simulatedActivationBytes)

@@ -12,7 +12,8 @@ public sealed record ClusterPlan(IReadOnlyList<PlannedReplica> Replicas, IReadOn
 /// <param name="KvBlocks">KV blocks, the same number on every stage.</param>
 /// <param name="PredictedTokensPerSecond">
 /// Decode rate with the pipeline full, from the devices' read rates: the slowest stage reads its weights once a token, while every
-/// other stage works on another sequence. Neither links nor the reading of the KV cache are in it, nor batches of more than one row.
+/// other stage works on another sequence, or waits for slow links. The reading of the KV cache is not in it, nor are batches of more than
+/// one row.
 /// </param>
 public sealed record PlannedReplica(IReadOnlyList<PlannedStage> Stages, int KvBlocks, double PredictedTokensPerSecond);
 

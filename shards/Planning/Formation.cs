@@ -6,7 +6,7 @@ internal sealed record Formation(IReadOnlyList<Pipeline> Pipelines, IReadOnlyLis
     // Rates this close are equal: fewer stages and fewer links are then worth more.
     private const double SimilarRate = 1.01;
 
-    private double TokensPerSecond => Pipelines.Sum(pipeline => 1 / pipeline.Shape.SlowestSeconds);
+    private double TokensPerSecond => Pipelines.Sum(pipeline => 1 / pipeline.TokenSeconds);
 
     private int Stages => Pipelines.Sum(pipeline => pipeline.Devices.Length);
 

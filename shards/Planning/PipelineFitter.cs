@@ -31,7 +31,7 @@ internal sealed class PipelineFitter(ModelUnits units, int minBlocks, int maxBlo
     // from one start to the next.
     private const double LeastOrderGain = 1.02;
 
-    private readonly Dictionary<string, PipelineShape?> _shapes = [];
+    private readonly Dictionary<(bool, string), PipelineShape?> _shapes = [];
 
     /// <summary>
     /// Whether a pipeline over all these devices exists, at a glance: true is certain, false is not, <see cref="Fit"/> knows.
@@ -47,20 +47,25 @@ internal sealed class PipelineFitter(ModelUnits units, int minBlocks, int maxBlo
     /// The best pipeline over all these devices, one stage each; null when they cannot hold the model and the least KV blocks.
     /// Keeps the given order of devices, which has neighbours together, unless another makes the slowest stage 2 % faster.
     /// </summary>
-    public PipelineShape? Fit(IReadOnlyList<DeviceClass> devices)
+    public PipelineShape? Fit(IReadOnlyList<DeviceClass> devices) => Remembered(devices, keepsOrder: false);
+
+    /// <summary>The same in the given order, whatever another would gain.</summary>
+    public PipelineShape? FitInOrder(IReadOnlyList<DeviceClass> devices) => Remembered(devices, keepsOrder: true);
+
+    private PipelineShape? Remembered(IReadOnlyList<DeviceClass> devices, bool keepsOrder)
     {
-        string key = string.Join(' ', devices.Select(device => $"{device.MemoryBytes}:{device.BytesPerSecond:R}:{(int)device.Kind}"));
+        var key = (keepsOrder, string.Join(' ', devices.Select(device => $"{device.MemoryBytes}:{device.BytesPerSecond:R}:{(int)device.Kind}")));
         if (!_shapes.TryGetValue(key, out var shape))
-            _shapes[key] = shape = Search(devices);
+            _shapes[key] = shape = Search(devices, keepsOrder);
         return shape;
     }
 
-    private PipelineShape? Search(IReadOnlyList<DeviceClass> devices)
+    private PipelineShape? Search(IReadOnlyList<DeviceClass> devices, bool keepsOrder)
     {
-        if (devices.Count > units.Count || Fastest(devices, minBlocks) is not { } fastest)
+        if (devices.Count > units.Count || Fastest(devices, minBlocks, keepsOrder) is not { } fastest)
             return null;
         int blocks = MostBlocks(fastest.Order, KvSlowdown * fastest.Value);
-        var split = blocks == minBlocks ? fastest : Fastest(devices, blocks)!;
+        var split = blocks == minBlocks ? fastest : Fastest(devices, blocks, keepsOrder)!;
         split = SplitSearch.MostEven(units, StageGraph.Chain(split.Order), blocks, split.Value)!;
 
         var seconds = new double[split.Order.Length];
@@ -74,10 +79,10 @@ internal sealed class PipelineFitter(ModelUnits units, int minBlocks, int maxBlo
     }
 
     /// <summary>The cut with the fastest slowest stage over the orders that are tried.</summary>
-    private StageSplit? Fastest(IReadOnlyList<DeviceClass> devices, int blocks)
+    private StageSplit? Fastest(IReadOnlyList<DeviceClass> devices, int blocks, bool keepsOrder)
     {
         var given = SplitSearch.Fastest(units, StageGraph.Chain(devices), blocks, SplitSearch.GreedyTime(units, devices, blocks));
-        if (devices.Distinct().Count() == 1)
+        if (keepsOrder || devices.Distinct().Count() == 1)
             return given;
 
         var best = given;

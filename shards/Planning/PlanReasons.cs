@@ -3,7 +3,7 @@ using Llama3Cluster.Kernels.Devices;
 namespace Llama3Cluster.Shards.Planning;
 
 /// <summary>Puts the planner's decisions into sentences, with their numbers.</summary>
-internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerOptions options)
+internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerOptions options, PlannerLinks links)
 {
     private long KvBytesPerToken => model.KvBytesPerTokenPerLayer * model.LayerBytes.Count;
 
@@ -96,15 +96,30 @@ internal sealed class PlanReasons(ModelProfile model, ModelUnits units, PlannerO
             + string.Join("; ", Enumerable.Range(0, stages).Select(stage => Stage(pipeline, stage)));
 
         int slowest = Array.IndexOf(shape.StageSeconds, shape.SlowestSeconds);
-        yield return $"{name} yields at most {1 / shape.SlowestSeconds:N1} tokens/s with its pipeline full, one token a step: "
-            + $"its slowest stage, {Named(pipeline.Devices[slowest])}, takes {Milliseconds(shape.SlowestSeconds)}; "
-            + $"a lone sequence gets {1 / shape.StreamSeconds:N1} tokens/s";
+        string pace = pipeline.TokenSeconds > shape.SlowestSeconds
+            ? $"as many steps as stages are on their way, for {Milliseconds(pipeline.StreamSeconds)} each"
+            : $"its slowest stage, {Named(pipeline.Devices[slowest])}, takes {Milliseconds(shape.SlowestSeconds)}";
+        yield return $"{name} yields at most {1 / pipeline.TokenSeconds:N1} tokens/s with its pipeline full, one token a step: {pace}; "
+            + $"a lone sequence gets {1 / pipeline.StreamSeconds:N1} tokens/s";
+        if (pipeline.LinkSeconds > 0)
+            yield return $"{name} spends {Milliseconds(pipeline.LinkSeconds)} of every step on slow links: {string.Join("; ", SlowLinks(pipeline))}";
 
         string limit = shape.Blocks == maxBlocks ? "the most asked for" : "what the devices' memories leave";
         string longest = (long)shape.Blocks * KvShape.BlockSize < model.ContextLength
             ? $"; a sequence of the model's whole context, {model.ContextLength:N0} positions, does not fit"
             : "";
         yield return $"{name} caches {Positions(shape.Blocks)} ({shape.Blocks:N0} blocks of {KvShape.BlockSize}), {limit}{longest}";
+    }
+
+    private IEnumerable<string> SlowLinks(Pipeline pipeline)
+    {
+        int stages = pipeline.Devices.Length;
+        for (int stage = 0; stage < stages; stage++)
+        {
+            (string node, string next) = (pipeline.Devices[stage].Node, pipeline.Devices[(stage + 1) % stages].Node);
+            if (links.Seconds(node, next) is > 0 and var seconds)
+                yield return $"{node} to {next} {Milliseconds(seconds)}";
+        }
     }
 
     private string Stage(Pipeline pipeline, int stage)

@@ -6,12 +6,13 @@ namespace Llama3Cluster.Shards.Planning;
 /// hold one if any do, so <see cref="NextMembers"/> asks the fitter about those.
 /// </summary>
 /// <param name="units">The model.</param>
-/// <param name="devices">The devices, sorted by node and index.</param>
+/// <param name="devices">The devices, neighbours together.</param>
+/// <param name="neighbours">Which these are.</param>
 /// <param name="options">What the operator asks.</param>
 /// <param name="minBlocks">Least KV blocks of a replica.</param>
 /// <param name="maxBlocks">Most KV blocks of a replica.</param>
 internal sealed class ReplicaFormation(
-    ModelUnits units, IReadOnlyList<PlannerDevice> devices, PlannerOptions options, int minBlocks, int maxBlocks)
+    ModelUnits units, IReadOnlyList<PlannerDevice> devices, Neighbours neighbours, PlannerOptions options, int minBlocks, int maxBlocks)
 {
     // A spare device joins a pipeline that it makes at least 10 % faster without making a lone sequence wait 10 % longer.
     private const double LeastSpeedup = 1.1, MostStreamSlowdown = 1.1;
@@ -54,11 +55,26 @@ internal sealed class ReplicaFormation(
             && NextMembers(pool, stages, isSameNodePreferred) is { } members)
         {
             stages = members.Count; // the pool only shrinks: fewer stages will not do again
-            pipelines.Add(Pipeline.Place(_fitter.Fit(Classes(members))!, members, members.Count));
+            pipelines.Add(Formed(members, members.Count)!);
             pool.RemoveAll(members.Contains);
         }
 
-        return new Formation(pipelines, Sorted(pool));
+        return new Formation(pipelines, neighbours.Together(pool));
+    }
+
+    /// <summary>
+    /// The pipeline of these devices, null if they hold none. The fitter knows no links: an order that it prefers may cross slow ones more
+    /// often than the order that has neighbours together, and then the better of the two counts.
+    /// </summary>
+    private Pipeline? Formed(List<PlannerDevice> members, int neededStages)
+    {
+        if (_fitter.Fit(Classes(members)) is not { } shape)
+            return null;
+        var formed = Pipeline.Place(shape, members, neededStages, neighbours.Links);
+        if (formed.LinkSeconds == 0 || _fitter.FitInOrder(Classes(members)) is not { } kept)
+            return formed;
+        var inOrder = Pipeline.Place(kept, members, neededStages, neighbours.Links);
+        return inOrder.TokenSeconds < formed.TokenSeconds ? inOrder : formed;
     }
 
     /// <summary>
@@ -76,8 +92,8 @@ internal sealed class ReplicaFormation(
             if (TotalMemory(candidates) < units.ReplicaBytes(stages, minBlocks))
                 continue;
             if (_fitter.FitsQuickly(Classes(candidates)))
-                return FirstWindow(pool, stages, isSameNodePreferred) ?? Sorted(candidates);
-            candidates = Sorted(candidates);
+                return FirstWindow(pool, stages, isSameNodePreferred) ?? neighbours.Together(candidates);
+            candidates = neighbours.Together(candidates);
             if (_fitter.Fit(Classes(candidates)) is not null)
                 return candidates;
         }
@@ -85,24 +101,26 @@ internal sealed class ReplicaFormation(
         return null;
     }
 
-    /// <summary>The first window of the pool that fits; of the fewest nodes if that is preferred.</summary>
+    /// <summary>
+    /// The first window of the pool that fits, of those that spend the least time on slow links; of the fewest nodes if that is preferred.
+    /// </summary>
     private List<PlannerDevice>? FirstWindow(List<PlannerDevice> pool, int stages, bool isSameNodePreferred)
     {
         long needed = units.ReplicaBytes(stages, minBlocks);
         int fewestPossible = isSameNodePreferred ? FewestNodes(pool, stages) : stages;
-        int fewest = int.MaxValue;
+        (double Seconds, int Nodes) least = (double.PositiveInfinity, int.MaxValue);
         List<PlannerDevice>? best = null;
-        for (int first = 0; first + stages <= pool.Count && fewest > fewestPossible; first++)
+        for (int first = 0; first + stages <= pool.Count && (least.Seconds > 0 || least.Nodes > fewestPossible); first++)
         {
-            var window = pool.GetRange(first, stages);
+            var window = neighbours.Together(pool.GetRange(first, stages));
             if (TotalMemory(window) < needed)
                 continue;
-            int nodes = window.DistinctBy(device => device.Node).Count();
-            if (nodes < fewest && _fitter.FitsQuickly(Classes(window)))
-                (best, fewest) = (window, nodes);
+            var cost = (neighbours.RoundSeconds(window), window.DistinctBy(device => device.Node).Count());
+            if (cost.CompareTo(least) < 0 && _fitter.FitsQuickly(Classes(window)))
+                (best, least) = (window, cost);
         }
 
-        return best is null ? null : Sorted(best);
+        return best;
     }
 
     /// <summary>The fewest nodes that have so many devices together.</summary>
@@ -120,7 +138,7 @@ internal sealed class ReplicaFormation(
         return nodes;
     }
 
-    /// <summary>Offers each spare, the fastest first, to the pipelines: to those on its node, then to the slowest.</summary>
+    /// <summary>Offers each spare, the fastest first, to the pipelines: to those on its node, then to those near it, then to the slowest.</summary>
     private Formation WithSpares(Formation formation)
     {
         var pipelines = formation.Pipelines.ToList();
@@ -129,7 +147,8 @@ internal sealed class ReplicaFormation(
         {
             var offers = Enumerable.Range(0, pipelines.Count)
                 .OrderByDescending(i => pipelines[i].Devices.Any(device => device.Node == spare.Node))
-                .ThenByDescending(i => pipelines[i].Shape.SlowestSeconds);
+                .ThenBy(i => pipelines[i].Devices.Min(device => neighbours.Links.Seconds(device.Node, spare.Node)))
+                .ThenByDescending(i => pipelines[i].TokenSeconds);
             foreach (int i in offers)
             {
                 if (Joined(pipelines[i], spare) is not { } joined)
@@ -148,15 +167,13 @@ internal sealed class ReplicaFormation(
         // At best all devices together read the model at the sum of their rates.
         double rates = pipeline.Devices.Sum(device => device.BytesPerSecond);
         double least = units.ReadBytes(0, units.Count) / (rates + spare.BytesPerSecond);
-        if (least * LeastSpeedup > pipeline.Shape.SlowestSeconds)
+        if (least * LeastSpeedup > pipeline.TokenSeconds)
             return null;
-
-        var members = Sorted([.. pipeline.Devices, spare]);
-        return _fitter.Fit(Classes(members)) is { } shape
-            && shape.SlowestSeconds * LeastSpeedup <= pipeline.Shape.SlowestSeconds
-            && shape.StreamSeconds <= pipeline.Shape.StreamSeconds * MostStreamSlowdown
-            && shape.Blocks >= pipeline.Shape.Blocks
-                ? Pipeline.Place(shape, members, pipeline.NeededStages)
+        return Formed(neighbours.Together([.. pipeline.Devices, spare]), pipeline.NeededStages) is { } joined
+            && joined.TokenSeconds * LeastSpeedup <= pipeline.TokenSeconds
+            && joined.StreamSeconds <= pipeline.StreamSeconds * MostStreamSlowdown
+            && joined.Shape.Blocks >= pipeline.Shape.Blocks
+                ? joined
                 : null;
     }
 
@@ -166,7 +183,4 @@ internal sealed class ReplicaFormation(
     private static DeviceClass[] Classes(List<PlannerDevice> members) => [.. members.Select(Pipeline.ClassOf)];
 
     private static long TotalMemory(List<PlannerDevice> members) => members.Sum(device => device.MemoryBytes);
-
-    private static List<PlannerDevice> Sorted(List<PlannerDevice> members) =>
-        [.. members.OrderBy(device => device.Node, StringComparer.Ordinal).ThenBy(device => device.Index)];
 }

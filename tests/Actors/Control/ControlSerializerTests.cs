@@ -121,7 +121,7 @@ public sealed class ControlSerializerTests : TestKit
             new LogMessages.FindLog("g"),
             new LogMessages.LogFound("g", new LogMessages.LogSnapshot(start with { Listener = null }, [token], end)),
             new StageMessages.ProbeHost(5),
-            new StageMessages.HostAlive("127.0.0.1:1", 5, 2, 30, 40),
+            new StageMessages.HostAlive("127.0.0.1:1", 5, 2, 30, 40, [new StageMessages.PathReport("127.0.0.1:2", 0.02)]),
             new GenerationMessages.Cancel("g"),
             new GenerationMessages.Enqueue("r", "g", [1, 2], [3], sampling, 10, [], TestActor),
             new GenerationMessages.Enqueued("g"),

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Llama3Cluster.Actors.Hosting;
 using Llama3Cluster.Actors.Placement;
 using Llama3Cluster.Actors.Protocol;
@@ -8,6 +9,7 @@ namespace Llama3Cluster.Actors.Tests.Placement;
 public sealed class PlacementStateTests : IPlacementOutput
 {
     private readonly List<PlacementMessages.AssignPlan> _plans = [];
+    private readonly List<string> _said = [];
     private readonly PlacementState _placement;
     private long _epochs;
 
@@ -30,9 +32,7 @@ public sealed class PlacementStateTests : IPlacementOutput
     {
     }
 
-    void IPlacementOutput.Explain(string text)
-    {
-    }
+    void IPlacementOutput.Explain(string text) => _said.Add(text);
 
     [Fact]
     public void A_lost_nodes_slice_must_move_at_once_and_the_others_only_when_nobody_replaces_it()
@@ -66,7 +66,42 @@ public sealed class PlacementStateTests : IPlacementOutput
         Assert.Equal(Name(4), moved.Node);
     }
 
+    // The slow links lead to the node in the middle: from the end of the pipeline a step crosses them as often, but not between any others.
+    [Fact]
+    public void A_link_that_turns_out_to_be_slow_must_move_the_slices()
+    {
+        Start();
+        Assert.Equal([1, 2, 3], NodesOf(_plans[^1]));
+
+        Measure(3, 10, (1, 2, 0.001), (1, 3, 0.001), (2, 3, 0.001));
+        Tick(3, 5);
+        Assert.Single(_plans);
+
+        Measure(5, 10, (1, 2, 0.02), (1, 3, 0.001), (2, 3, 0.02));
+        Tick(5, 7);
+        Assert.Equal(2, _plans.Count);
+        Assert.Equal([1, 3, 2], NodesOf(_plans[^1]));
+        Assert.Contains(_said, text => text.Contains("20.0 ms between n1:1 and n2:1", StringComparison.Ordinal));
+
+        Measure(7, 10, (1, 2, 0.024), (1, 3, 0.002), (2, 3, 0.018));
+        Tick(7, 9);
+        Assert.Equal(2, _plans.Count);
+    }
+
     private static string Name(int node) => $"n{node}:1";
+
+    private static int[] NodesOf(PlacementMessages.AssignPlan plan) =>
+        [.. plan.Stages.Select(stage => int.Parse(stage.Node[1..^2], CultureInfo.InvariantCulture))];
+
+    private void Measure(int second, long number, params (int From, int To, double Seconds)[] ways)
+    {
+        foreach (var from in ways.GroupBy(way => way.From))
+        {
+            _placement.Answered(
+                new StageMessages.HostAlive(Name(from.Key), number, 0, Paths: [.. from.Select(way => new StageMessages.PathReport(Name(way.To), way.Seconds))]),
+                TimeSpan.FromSeconds(second));
+        }
+    }
 
     private void Start()
     {

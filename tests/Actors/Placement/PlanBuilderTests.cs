@@ -48,6 +48,37 @@ public sealed class PlanBuilderTests
         Assert.Equal(before.Stages.Select(stage => (stage.Node, stage.Slice)), after.Stages.Select(stage => (stage.Node, stage.Slice)));
     }
 
+    // Who has a slice already keeps it, but not at the price of crossing between sites twice.
+    [Fact]
+    public void Slices_must_not_stay_where_slow_links_would_be_crossed_twice()
+    {
+        PlacementMessages.NodeOffer[] nodes = [Node("a", 20e9), Node("b", 20e9), Node("c", 20e9)];
+        PlanBuilder.Pipeline before = Cut(Nothing, nodes);
+        Assert.Equal(["a", "b", "c"], before.Stages.Select(stage => stage.Node));
+        var present = new Dictionary<string, PlacementMessages.AssignPlan>
+        {
+            ["replica-1"] = new("replica-1", 1, before.Stages, before.Limits, "", IsUrgent: false, IsRepeated: false),
+        };
+        var links = new PlannerLinks([new PlannerLink("a", "b", 0.01), new PlannerLink("b", "c", 0.01)]);
+
+        PlanBuilder.Pipeline after = _builder.Cut(nodes, present, links).Pipelines["replica-1"];
+
+        Assert.Equal(["a", "c", "b"], after.Stages.Select(stage => stage.Node));
+    }
+
+    [Fact]
+    public void A_lost_slice_must_go_to_a_node_that_is_near()
+    {
+        PlacementMessages.NodeOffer[] nodes = [Node("a", 20e9), Node("b", 20e9), Node("c", 20e9)];
+        PlanBuilder.Pipeline before = Cut(Nothing, Node("a", 20e9), Node("lost", 20e9));
+        var plan = new PlacementMessages.AssignPlan("replica-1", 1, before.Stages, before.Limits, "", IsUrgent: false, IsRepeated: false);
+        Assert.Equal(["a", "lost"], plan.Stages.Select(stage => stage.Node));
+
+        Assert.Equal("b", _builder.Repair(plan, nodes, [])!.Stages[1].Node);
+        var links = new PlannerLinks([new PlannerLink("a", "b", 0.01)]);
+        Assert.Equal("c", _builder.Repair(plan, nodes, [], links)!.Stages[1].Node);
+    }
+
     private static PlacementMessages.NodeOffer Node(string name, double rate) =>
         new(name, 1, "127.0.0.1", 1, 1, 1, "", [new PlacementMessages.DeviceOffer(0, "cpu", 1L << 30, rate)]);
 

@@ -13,6 +13,7 @@ internal abstract class CpuKernels : IDisposable
     /// <summary>The kernels of a path.</summary>
     public static CpuKernels Create(SimdPath path, WorkerPool pool) => path switch
     {
+        SimdPath.Vector512Vnni => new CpuKernels<Lanes512, Vector512<float>>(pool, emits: true),
         SimdPath.Vector512 => new CpuKernels<Lanes512, Vector512<float>>(pool),
         SimdPath.Vector256 => new CpuKernels<Lanes256, Vector256<float>>(pool),
         _ => new CpuKernels<Lanes128, Vector128<float>>(pool),
@@ -46,7 +47,7 @@ internal abstract class CpuKernels : IDisposable
 
 /// <inheritdoc/>
 /// <remarks>Arrays of the batch are pinned while the workers read them; a job lives on the calling thread's stack.</remarks>
-internal sealed unsafe class CpuKernels<TS, TV>(WorkerPool pool) : CpuKernels
+internal sealed unsafe class CpuKernels<TS, TV>(WorkerPool pool, bool emits = false) : CpuKernels
     where TS : struct, ILanes<TV>
     where TV : unmanaged
 {
@@ -56,7 +57,7 @@ internal sealed unsafe class CpuKernels<TS, TV>(WorkerPool pool) : CpuKernels
     // With fewer chunks a thread, threads would wait for each other.
     private const int LeastChunksPerThread = 4;
 
-    private readonly LinearKernel<TS, TV> _linear = new(pool);
+    private readonly LinearKernel<TS, TV> _linear = new(pool, emits);
     private readonly AttentionKernel<TS, TV> _attention = new(pool);
 
     public override void Decode(TensorData row, HostTensor output) =>

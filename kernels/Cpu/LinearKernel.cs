@@ -1,3 +1,4 @@
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Panels;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Devices;
@@ -7,7 +8,9 @@ using Llama3Cluster.Kernels.Host;
 namespace Llama3Cluster.Kernels.Cpu;
 
 /// <summary>Cuts matrix products into chunks of outputs and holds the memory for them.</summary>
-internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
+/// <param name="pool">The threads.</param>
+/// <param name="emits">Whether the tiles are machine code of our own; the vectors have 512 bits then.</param>
+internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool, bool emits) : IDisposable
     where TS : struct, ILanes<TV>
     where TV : unmanaged
 {
@@ -78,7 +81,7 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
             case WeightFormat.F32:
                 RunByFloats<F32Loader>(targets, x, rows, expands: false);
                 break;
-            case WeightFormat.F16 when AreFiniteHalves(targets):
+            case WeightFormat.F16 when !emits && AreFiniteHalves(targets):
                 RunByFloats<FiniteHalfLoader>(targets, x, rows, rows >= LeastExpandedRows);
                 break;
             case WeightFormat.F16:
@@ -88,7 +91,10 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
                 RunByFloats<Bf16Loader>(targets, x, rows, expands: false);
                 break;
             case WeightFormat.Q8_0:
-                RunByWords(targets, x, rows);
+                if (emits)
+                    RunByWords<EmittedTile<EmittedWords>>(targets, x, rows);
+                else
+                    RunByWords<WordTile<TS, TV>>(targets, x, rows);
                 break;
             case WeightFormat.Q4_0:
                 RunByBytes<PanelQ4>(targets, x, rows);
@@ -110,23 +116,43 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
     private void RunByFloats<TL>(ReadOnlySpan<LinearTarget> targets, float* x, int rows, bool expands)
         where TL : struct, IElementLoader
     {
+        if (emits)
+            RunByFloats<TL, EmittedTile<EmittedFloats<TL>>>(targets, x, rows);
+        else if (expands)
+            RunByFloats<TL, ExpandedTile<TS, TV, TL>>(targets, x, rows);
+        else
+            RunByFloats<TL, FloatTile<TS, TV, TL>>(targets, x, rows);
+    }
+
+    private void RunByFloats<TL, TT>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+        where TL : struct, IElementLoader
+        where TT : struct, IPanelTile
+    {
         int columns = targets[0].Weights.Columns;
         var activations = new FloatActivations
         {
             Source = x,
             Columns = columns,
             RowCount = rows,
+            TileRows = TT.MostRows,
             Rows = _activations.Take(rows * FloatActivations.RowBytes(columns)),
         };
         pool.Run(&activations, rows);
-        if (expands)
-            RunTiles<PanelPlain<TL>, ExpandedTile<TS, TV, TL>>(targets, activations.Rows, null, rows);
-        else
-            RunTiles<PanelPlain<TL>, FloatTile<TS, TV, TL>>(targets, activations.Rows, null, rows);
+        RunTiles<PanelPlain<TL>, TT>(targets, activations.Rows, null, rows);
     }
 
     private void RunByBytes<TF>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
         where TF : struct, IBytePanelFormat
+    {
+        if (emits)
+            RunByBytes<TF, EmittedTile<EmittedBytes<TF>>>(targets, x, rows);
+        else
+            RunByBytes<TF, ByteTile<TS, TV, TF>>(targets, x, rows);
+    }
+
+    private void RunByBytes<TF, TT>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+        where TF : struct, IBytePanelFormat
+        where TT : struct, IPanelTile
     {
         int columns = targets[0].Weights.Columns;
         var activations = new ByteActivations
@@ -134,15 +160,17 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
             Source = x,
             Columns = columns,
             RowCount = rows,
+            TileRows = TT.MostRows,
             Rows = _activations.Take(rows * ByteActivations.RowBytes(columns)),
             SumFactor = TF.SumFactor,
             IsPerHalf = TF.IsPerHalf,
         };
         pool.Run(&activations, rows);
-        RunTiles<TF, ByteTile<TS, TV, TF>>(targets, activations.Rows, null, rows);
+        RunTiles<TF, TT>(targets, activations.Rows, null, rows);
     }
 
-    private void RunByWords(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+    private void RunByWords<TT>(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
+        where TT : struct, IPanelTile
     {
         int columns = targets[0].Weights.Columns;
         var activations = new WordActivations
@@ -150,11 +178,12 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool) : IDisposable
             Source = x,
             Columns = columns,
             RowCount = rows,
+            TileRows = TT.MostRows,
             Rows = _activations.Take(rows * WordActivations.RowBytes(columns)),
             Scales = (float*)_scales.Take((long)rows * sizeof(float)),
         };
         pool.Run(&activations, rows);
-        RunTiles<PanelQ8, WordTile<TS, TV>>(targets, activations.Rows, activations.Scales, rows);
+        RunTiles<PanelQ8, TT>(targets, activations.Rows, activations.Scales, rows);
     }
 
     private void RunTiles<TF, TT>(ReadOnlySpan<LinearTarget> targets, byte* activations, float* rowScales, int rows)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Formats;
 
@@ -33,6 +34,9 @@ public sealed unsafe record CpuCeilings(
         using WorkerPool pool = Start(threads);
         return SimdPaths.Best switch
         {
+            SimdPath.Vector512Vnni => Measure<Lanes512, Vector512<float>>(
+                pool, () => MultiplyVnni(pool, (code, sum, a, b) => code.DotBytes(sum, a, b), 4),
+                () => MultiplyVnni(pool, (code, sum, a, b) => code.DotWords(sum, a, b), 2)),
             SimdPath.Vector512 => Measure<Lanes512, Vector512<float>, ByteChain512>(pool),
             SimdPath.Vector256 => Measure<Lanes256, Vector256<float>, ByteChain256>(pool),
             _ => Measure<Lanes128, Vector128<float>, ByteChain128>(pool),
@@ -51,7 +55,7 @@ public sealed unsafe record CpuCeilings(
         long bytes = Math.Min(pool.Threads * LeastReadBytesOfThread, MostReadBytes);
         return SimdPaths.Best switch
         {
-            SimdPath.Vector512 => Read<Lanes512, Vector512<float>>(pool, bytes, seconds => seconds[0]),
+            SimdPath.Vector512 or SimdPath.Vector512Vnni => Read<Lanes512, Vector512<float>>(pool, bytes, seconds => seconds[0]),
             SimdPath.Vector256 => Read<Lanes256, Vector256<float>>(pool, bytes, seconds => seconds[0]),
             _ => Read<Lanes128, Vector128<float>>(pool, bytes, seconds => seconds[0]),
         };
@@ -74,11 +78,21 @@ public sealed unsafe record CpuCeilings(
     private static CpuCeilings Measure<TLanes, TV, TBytes>(WorkerPool pool)
         where TLanes : unmanaged, ILanes<TV>
         where TV : unmanaged
-        where TBytes : unmanaged, IMultiplyAddChain<TV> => new(
-            pool.Threads, SimdPaths.NameOf(SimdPaths.Best), Read<TLanes, TV>(pool, MostReadBytes, Median),
-            Multiply<TLanes, TV, TBytes>(pool),
-            Multiply<TLanes, TV, WordChain<TLanes, TV>>(pool),
+        where TBytes : unmanaged, IMultiplyAddChain<TV> => Measure<TLanes, TV>(
+            pool, () => Multiply<TLanes, TV, TBytes>(pool), () => Multiply<TLanes, TV, WordChain<TLanes, TV>>(pool));
+
+    private static CpuCeilings Measure<TLanes, TV>(WorkerPool pool, Func<double> bytes, Func<double> words)
+        where TLanes : unmanaged, ILanes<TV>
+        where TV : unmanaged => new(
+            pool.Threads, SimdPaths.NameOf(SimdPaths.Best), Read<TLanes, TV>(pool, MostReadBytes, Median), bytes(), words(),
             Multiply<TLanes, TV, FloatChain<TLanes, TV>>(pool));
+
+    private static double MultiplyVnni(WorkerPool pool, Action<Assembler, Zmm, Zmm, Zmm> instruction, int productsPerLane)
+    {
+        int chunks = pool.Threads * ChunksPerThread;
+        var job = new VnniChainJob(VnniChainJob.Keep(instruction), productsPerLane);
+        return job.Operations * chunks / Median(Seconds(pool, &job, chunks));
+    }
 
     private static double Multiply<TLanes, TV, TChain>(WorkerPool pool)
         where TLanes : unmanaged, ILanes<TV>

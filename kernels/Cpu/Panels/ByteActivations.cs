@@ -25,6 +25,9 @@ internal unsafe struct ByteActivations : IParallelJob
     public float* Source;
     public int Columns;
     public int RowCount;
+
+    /// <summary>Rows of the largest tile that reads them.</summary>
+    public int TileRows;
     public byte* Rows;
 
     /// <summary>See <see cref="IBytePanelFormat.SumFactor"/>.</summary>
@@ -40,7 +43,7 @@ internal unsafe struct ByteActivations : IParallelJob
     [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
-        RowTile tile = RowTile.Of(chunk, RowCount);
+        RowTile tile = RowTile.Of(chunk, RowCount, TileRows);
         float* source = Source + (chunk * (long)Columns), end = source + Columns;
         byte* block = Rows + (tile.First * RowBytes(Columns)) + ((chunk - tile.First) * BlockBytes);
         for (; source < end; source += Panel.BlockColumns, block += tile.Rows * BlockBytes)

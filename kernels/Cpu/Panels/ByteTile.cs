@@ -6,7 +6,7 @@ namespace Llama3Cluster.Kernels.Cpu.Panels;
 /// <summary>
 /// Up to eight rows of 8-bit activations by the outputs of one panel. The unpacked codes stay in registers while the rows pass. Whatever
 /// the tile, a result is summed the same way: whole numbers over 16 columns, then floats from left to right, in a lane of its own. So a
-/// result's bits depend neither on the tile nor on the width of the vectors.
+/// result's bits depend neither on the tile nor on the instructions: <see cref="MachineCode.ByteTileCode"/> has the same.
 /// </summary>
 internal readonly unsafe struct ByteTile<TS, TV, TF> : IPanelTile
     where TS : struct, ILanes<TV>

@@ -14,6 +14,9 @@ internal unsafe struct FloatActivations : IParallelJob
     public float* Source;
     public int Columns;
     public int RowCount;
+
+    /// <summary>Rows of the largest tile that reads them.</summary>
+    public int TileRows;
     public byte* Rows;
 
     /// <summary>Bytes that a row takes.</summary>
@@ -22,7 +25,7 @@ internal unsafe struct FloatActivations : IParallelJob
     /// <inheritdoc/>
     public readonly void Run(int chunk, int worker)
     {
-        RowTile tile = RowTile.Of(chunk, RowCount);
+        RowTile tile = RowTile.Of(chunk, RowCount, TileRows);
         float* source = Source + (chunk * (long)Columns);
         byte* block = Rows + (tile.First * RowBytes(Columns)) + ((chunk - tile.First) * BlockBytes);
         for (int left = Columns; left > 0; left -= Panel.BlockColumns, source += Panel.BlockColumns, block += tile.Rows * BlockBytes)

@@ -1,3 +1,4 @@
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Simd;
 
 namespace Llama3Cluster.Kernels.Cpu.Panels;
@@ -83,4 +84,10 @@ internal unsafe interface IBytePanelFormat : IPanelFormat
         byte* codes, int lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7)
         where TS : struct, ILanes<TV>
         where TV : unmanaged;
+
+    /// <summary>Writes <see cref="LoadScales"/> as machine code, to <see cref="ByteTileCode.First"/> and <see cref="ByteTileCode.SecondOrMin"/>.</summary>
+    static abstract void WriteScales(Assembler code);
+
+    /// <summary>Writes <see cref="LoadCodes"/> as machine code, to <see cref="ByteTileCode.Codes"/>.</summary>
+    static abstract void WriteCodes(Assembler code);
 }

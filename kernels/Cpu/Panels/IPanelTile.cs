@@ -15,6 +15,9 @@ internal unsafe interface IPanelTile
     /// <summary>Bytes of a block of the panel in the form that the tile takes; 0 if it takes the format's own.</summary>
     static virtual int ExpandedBlockBytes => 0;
 
+    /// <summary>Rows of the largest tile, 8 or 16.</summary>
+    static virtual int MostRows => 8;
+
     /// <summary>Brings some blocks of the panel into that form. The next ones to be brought lie <c>ahead</c> bytes further.</summary>
     static virtual void Expand(byte* span, int blocks, long ahead, byte* to) => throw new UnreachableException();
 
@@ -29,4 +32,8 @@ internal unsafe interface IPanelTile
 
     /// <summary>Eight rows.</summary>
     static abstract void Eight(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes);
+
+    /// <summary>Sixteen rows, if <see cref="MostRows"/> says so.</summary>
+    static virtual void Sixteen(byte* span, int blocks, int lane, byte* x, float* y, long yStride, bool resumes) =>
+        throw new UnreachableException();
 }

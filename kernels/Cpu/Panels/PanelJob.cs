@@ -77,10 +77,10 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
     {
         get
         {
-            if (KeepsAll && Rows <= RowTile.Most)
+            if (KeepsAll && Rows <= TT.MostRows)
                 return Blocks;
-            int bytes = (RowTile.Most * TT.ActivationBytes) + Math.Max(TF.BlockCodeBytes, TT.ExpandedBlockBytes);
-            return Math.Min(Blocks, FirstLevelBytes / bytes / PassGranularity * PassGranularity);
+            int bytes = (TT.MostRows * TT.ActivationBytes) + Math.Max(TF.BlockCodeBytes, TT.ExpandedBlockBytes);
+            return Math.Min(Blocks, Math.Max(FirstLevelBytes / bytes / PassGranularity, 1) * PassGranularity);
         }
     }
 
@@ -143,7 +143,7 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
         float* edge = stackalloc float[RowTile.Most * Panel.Outputs];
         for (int row = firstRow; row < endRow;)
         {
-            int rows = RowTile.At(row, Rows).Rows;
+            int rows = RowTile.At(row, Rows, TT.MostRows).Rows;
             byte* x = X + (row * RowBytes) + (firstBlock * (long)rows * TT.ActivationBytes);
             float* y = target.Y + (row * (long)target.Outputs) + (panel * Panel.Outputs);
             if (outputs == Panel.Outputs)
@@ -177,8 +177,11 @@ internal unsafe struct PanelJob<TS, TV, TF, TT> : IParallelJob
                 case 4:
                     TT.Four(span, blocks, lane, x, y + lane, yStride, resumes);
                     break;
-                default:
+                case 8:
                     TT.Eight(span, blocks, lane, x, y + lane, yStride, resumes);
+                    break;
+                default:
+                    TT.Sixteen(span, blocks, lane, x, y + lane, yStride, resumes);
                     break;
             }
         }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Simd;
 
 namespace Llama3Cluster.Kernels.Cpu.Panels;
@@ -57,6 +58,21 @@ internal static unsafe class Nibbles
         w5 = TS.AndWords(TS.ShiftWordsRight(b, 4), mask);
         w6 = TS.AndWords(TS.ShiftWordsRight(c, 4), mask);
         w7 = TS.AndWords(TS.ShiftWordsRight(d, 4), mask);
+    }
+
+    /// <summary>Writes <see cref="Load"/> as machine code.</summary>
+    public static void Write(Assembler code)
+    {
+        Zmm mask = ByteTileCode.Free(0);
+        code.Splat(mask, 0x0F0F0F0F, TileFrame.Free);
+        for (int vector = 0; vector < 4; vector++)
+        {
+            Zmm low = ByteTileCode.Codes(vector), high = ByteTileCode.Codes(4 + vector);
+            code.Load(high, new Address(TileFrame.Codes, vector * Panel.VectorBytes));
+            code.And(low, high, mask);
+            code.ShiftWordsRight(high, high, 4);
+            code.And(high, high, mask);
+        }
     }
 
     /// <summary>The low or the high halves of 32 bytes, laid together as <see cref="Load"/> takes them.</summary>

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Simd;
 
 namespace Llama3Cluster.Kernels.Cpu.Panels;
@@ -44,4 +45,8 @@ internal readonly unsafe struct PanelQ4 : IBytePanelFormat
         byte* codes, int lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7)
         where TS : struct, ILanes<TV>
         where TV : unmanaged => Nibbles.Load<TS, TV>(codes, lane, out w0, out w1, out w2, out w3, out w4, out w5, out w6, out w7);
+
+    public static void WriteScales(Assembler code) => code.LoadHalf(ByteTileCode.First, new Address(TileFrame.Scales, 0));
+
+    public static void WriteCodes(Assembler code) => Nibbles.Write(code);
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Formats;
 
@@ -43,6 +44,21 @@ internal static unsafe class KScales
         byte* own = span + Head + (i * BlockBytes) + lane;
         factor = TS.Multiply(TS.LoadByte(own), TS.LoadFiniteHalf((ushort*)span + lane));
         min = TS.Multiply(TS.LoadByte(own + Panel.Outputs), TS.LoadFiniteHalf((ushort*)span + Panel.Outputs + lane));
+    }
+
+    /// <summary>Writes <see cref="Load"/> as machine code.</summary>
+    public static void Write(Assembler code)
+    {
+        WriteProduct(code, ByteTileCode.First, 0, Head);
+        WriteProduct(code, ByteTileCode.SecondOrMin, Panel.Outputs * sizeof(ushort), Head + Panel.Outputs);
+    }
+
+    private static void WriteProduct(Assembler code, Zmm to, int halves, int bytes)
+    {
+        code.LoadHalf(to, new Address(TileFrame.Span, halves));
+        code.LoadBytes(ByteTileCode.Free(0), new Address(TileFrame.Scales, bytes));
+        code.IntegersToFloat(ByteTileCode.Free(0), ByteTileCode.Free(0));
+        code.Multiply(to, to, ByteTileCode.Free(0));
     }
 }
 
@@ -91,4 +107,8 @@ internal readonly unsafe struct PanelQ4K : IBytePanelFormat
         byte* codes, int lane, out TV w0, out TV w1, out TV w2, out TV w3, out TV w4, out TV w5, out TV w6, out TV w7)
         where TS : struct, ILanes<TV>
         where TV : unmanaged => Nibbles.Load<TS, TV>(codes, lane, out w0, out w1, out w2, out w3, out w4, out w5, out w6, out w7);
+
+    public static void WriteScales(Assembler code) => KScales.Write(code);
+
+    public static void WriteCodes(Assembler code) => Nibbles.Write(code);
 }

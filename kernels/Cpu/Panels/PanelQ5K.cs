@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Simd;
 using Llama3Cluster.Kernels.Formats;
 
@@ -65,5 +66,20 @@ internal readonly unsafe struct PanelQ5K : IBytePanelFormat
         w5 = TS.OrWords(w5, TS.AndWords(TS.ShiftWordsRight(bits, 1), mask));
         w6 = TS.OrWords(w6, TS.AndWords(TS.ShiftWordsRight(bits, 2), mask));
         w7 = TS.OrWords(w7, TS.AndWords(TS.ShiftWordsRight(bits, 3), mask));
+    }
+
+    public static void WriteScales(Assembler code) => KScales.Write(code);
+
+    public static void WriteCodes(Assembler code)
+    {
+        Zmm bits = ByteTileCode.Free(0), shifted = ByteTileCode.Free(1), mask = ByteTileCode.Free(2);
+        Nibbles.Write(code);
+        code.Load(bits, new Address(TileFrame.Codes, FifthBits * Panel.VectorBytes));
+        code.Splat(mask, 0x10101010, TileFrame.Free);
+        for (int vector = 0; vector < 8; vector++)
+        {
+            code.ShiftWords(shifted, bits, 4 - vector);
+            code.OrAnd(ByteTileCode.Codes(vector), shifted, mask);
+        }
     }
 }

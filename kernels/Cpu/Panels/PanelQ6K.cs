@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 using Llama3Cluster.Kernels.Cpu.Simd;
 
 namespace Llama3Cluster.Kernels.Cpu.Panels;
@@ -66,6 +67,41 @@ internal readonly unsafe struct PanelQ6K : IBytePanelFormat
         Nibbles.Load<TS, TV>(codes, lane, out w0, out w1, out w2, out w3, out w4, out w5, out w6, out w7);
         AddUpper<TS, TV>(PanelLanes.Load<TS, TV>(codes, Upper, lane), ref w0, ref w1, ref w2, ref w3);
         AddUpper<TS, TV>(PanelLanes.Load<TS, TV>(codes, Upper + 1, lane), ref w4, ref w5, ref w6, ref w7);
+    }
+
+    public static void WriteScales(Assembler code)
+    {
+        Zmm d = ByteTileCode.Free(0);
+        code.LoadHalf(d, new Address(TileFrame.Span, 0));
+        WriteProduct(code, ByteTileCode.First, Head, d);
+        WriteProduct(code, ByteTileCode.SecondOrMin, Head + Panel.Outputs, d);
+    }
+
+    public static void WriteCodes(Assembler code)
+    {
+        Nibbles.Write(code);
+        Zmm mask = ByteTileCode.Free(2);
+        code.Splat(mask, 0x30303030, TileFrame.Free);
+        WriteUpper(code, 0, mask);
+        WriteUpper(code, 1, mask);
+    }
+
+    private static void WriteProduct(Assembler code, Zmm to, int offset, Zmm d)
+    {
+        code.LoadSignedBytes(to, new Address(TileFrame.Scales, offset));
+        code.IntegersToFloat(to, to);
+        code.Multiply(to, to, d);
+    }
+
+    private static void WriteUpper(Assembler code, int half, Zmm mask)
+    {
+        Zmm bits = ByteTileCode.Free(0), shifted = ByteTileCode.Free(1);
+        code.Load(bits, new Address(TileFrame.Codes, (Upper + half) * Panel.VectorBytes));
+        for (int vector = 0; vector < 4; vector++)
+        {
+            code.ShiftWords(shifted, bits, 4 - (2 * vector));
+            code.OrAnd(ByteTileCode.Codes((4 * half) + vector), shifted, mask);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

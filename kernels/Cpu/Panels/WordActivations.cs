@@ -22,6 +22,9 @@ internal unsafe struct WordActivations : IParallelJob
     public float* Source;
     public int Columns;
     public int RowCount;
+
+    /// <summary>Rows of the largest tile that reads them.</summary>
+    public int TileRows;
     public byte* Rows;
     public float* Scales;
 
@@ -32,7 +35,7 @@ internal unsafe struct WordActivations : IParallelJob
     [MethodImpl(Jit.Alone)]
     public readonly void Run(int chunk, int worker)
     {
-        RowTile tile = RowTile.Of(chunk, RowCount);
+        RowTile tile = RowTile.Of(chunk, RowCount, TileRows);
         float* source = Source + (chunk * (long)Columns);
         byte* block = Rows + (tile.First * RowBytes(Columns)) + ((chunk - tile.First) * BlockBytes);
         float largest = LargestMagnitude(source);

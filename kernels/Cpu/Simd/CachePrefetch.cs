@@ -11,20 +11,23 @@ internal static unsafe class CachePrefetch
 {
     /// <summary>
     /// How far ahead: measured best between 4 and 6 KiB where a thread reads 15 to 30 GB/s: about the bandwidth times the
-    /// latency, twice.
+    /// latency, twice. On Xeons of 2023 with two threads 4 to 16 KiB come out the same.
     /// </summary>
-    private const int Distance = 4096;
+    public const int Distance = 4096;
 
     private const int LineBytes = 64;
 
-    /// <summary>Asks for what lies a fixed distance beyond some bytes; it need not exist.</summary>
+    /// <summary>
+    /// Asks for what lies a fixed distance beyond some bytes to come as near as the second-level cache; it need not exist. More requests
+    /// can be under way to that cache than to the first: 48 instead of 16 on the same Xeons, where a thread draws a fifth more by them.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Beyond(byte* bytes, int count)
     {
         if (!Sse.IsSupported)
             return;
         for (int line = 0; line < count; line += LineBytes)
-            Sse.Prefetch0(bytes + Distance + line);
+            Sse.Prefetch1(bytes + Distance + line);
     }
 
     /// <summary>Asks for some bytes to come as near as the second-level cache; they need not exist.</summary>

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
@@ -17,6 +18,9 @@ internal unsafe interface IElementLoader
     static abstract TV LoadPartial<TS, TV>(byte* row, long element, int count)
         where TS : struct, ILanes<TV>
         where TV : unmanaged;
+
+    /// <summary>Writes <see cref="Load"/> of 16 elements as machine code.</summary>
+    static abstract void Write(Assembler code, Zmm to, Address from);
 }
 
 internal readonly unsafe struct F32Loader : IElementLoader
@@ -36,6 +40,8 @@ internal readonly unsafe struct F32Loader : IElementLoader
         Partial.Copy((float*)row + element, count, lanes, TS.Count);
         return TS.Load(lanes);
     }
+
+    public static void Write(Assembler code, Zmm to, Address from) => code.Load(to, from);
 }
 
 internal readonly unsafe struct F16Loader : IElementLoader
@@ -55,6 +61,8 @@ internal readonly unsafe struct F16Loader : IElementLoader
         Partial.Copy((ushort*)row + element, count, lanes, TS.Count);
         return TS.LoadHalf(lanes);
     }
+
+    public static void Write(Assembler code, Zmm to, Address from) => code.LoadHalf(to, from);
 }
 
 /// <summary>Half precision without infinities and NaNs: what weights and caches nearly always are.</summary>
@@ -70,6 +78,8 @@ internal readonly unsafe struct FiniteHalfLoader : IElementLoader
     public static TV LoadPartial<TS, TV>(byte* row, long element, int count)
         where TS : struct, ILanes<TV>
         where TV : unmanaged => F16Loader.LoadPartial<TS, TV>(row, element, count);
+
+    public static void Write(Assembler code, Zmm to, Address from) => F16Loader.Write(code, to, from);
 }
 
 internal readonly unsafe struct Bf16Loader : IElementLoader
@@ -88,6 +98,12 @@ internal readonly unsafe struct Bf16Loader : IElementLoader
         ushort* lanes = stackalloc ushort[TS.Count];
         Partial.Copy((ushort*)row + element, count, lanes, TS.Count);
         return TS.LoadBf16(lanes);
+    }
+
+    public static void Write(Assembler code, Zmm to, Address from)
+    {
+        code.LoadWords(to, from);
+        code.ShiftLeft(to, to, 16);
     }
 }
 

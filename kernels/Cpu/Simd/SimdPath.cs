@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
+using Llama3Cluster.Kernels.Cpu.MachineCode;
 
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
@@ -15,6 +16,9 @@ internal enum SimdPath : byte
 
     /// <summary>Sixteen lanes: AVX-512.</summary>
     Vector512,
+
+    /// <summary>The same, and matrix products in machine code of our own: with AVX-512 VNNI, which .NET does not expose.</summary>
+    Vector512Vnni,
 }
 
 /// <summary>Which vector widths this processor has.</summary>
@@ -22,12 +26,14 @@ internal static class SimdPaths
 {
     /// <summary>The widest that the processor runs without throttling.</summary>
     public static SimdPath Best =>
-        IsSupported(SimdPath.Vector512) && Vector512.IsHardwareAccelerated ? SimdPath.Vector512
+        IsSupported(SimdPath.Vector512Vnni) && Vector512.IsHardwareAccelerated ? SimdPath.Vector512Vnni
+        : IsSupported(SimdPath.Vector512) && Vector512.IsHardwareAccelerated ? SimdPath.Vector512
         : IsSupported(SimdPath.Vector256) ? SimdPath.Vector256
         : SimdPath.Vector128;
 
     public static bool IsSupported(SimdPath path) => path switch
     {
+        SimdPath.Vector512Vnni => VnniSupport.IsSupported,
         SimdPath.Vector512 => Avx512F.IsSupported && Avx512BW.IsSupported,
         SimdPath.Vector256 => Avx2.IsSupported && Fma.IsSupported,
         _ => true,
@@ -36,6 +42,7 @@ internal static class SimdPaths
     /// <summary>What people call the path on this processor.</summary>
     public static string NameOf(SimdPath path) => path switch
     {
+        SimdPath.Vector512Vnni => "AVX-512 VNNI",
         SimdPath.Vector512 => "AVX-512",
         SimdPath.Vector256 => "AVX2",
         _ when AdvSimd.IsSupported => "AdvSimd",

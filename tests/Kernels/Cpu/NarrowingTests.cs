@@ -7,7 +7,9 @@ namespace Llama3Cluster.Kernels.Tests.Cpu;
 /// <summary>Vectors must convert to and from half precision and bfloat16 to the very bits that scalars do.</summary>
 public unsafe class NarrowingTests
 {
-    public static TheoryData<string> Widths => [.. Enum.GetValues<SimdPath>().Where(SimdPaths.IsSupported).Select(path => path.ToString())];
+    private static readonly SimdPath[] Paths = [SimdPath.Vector128, SimdPath.Vector256, SimdPath.Vector512];
+
+    public static TheoryData<string> Widths => [.. Paths.Where(SimdPaths.IsSupported).Select(path => path.ToString())];
 
     [Theory]
     [MemberData(nameof(Widths))]

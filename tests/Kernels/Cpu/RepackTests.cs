@@ -12,7 +12,7 @@ public class RepackTests
     // Outputs that fill no whole panel; rows that make every tile, and more than one of the largest.
     private const int Outputs = 45, Columns = 512;
 
-    private static readonly int[] RowCounts = [1, 2, 3, 4, 7, 8, 15, 33];
+    private static readonly int[] RowCounts = [1, 2, 3, 4, 7, 8, 15, 16, 33, 47];
 
     public static TheoryData<WeightFormat> Formats => [.. Enum.GetValues<WeightFormat>()];
 

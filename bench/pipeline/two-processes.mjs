@@ -5,10 +5,9 @@ import { join } from "node:path";
 import { pins, withServer } from "./server.mjs";
 
 const [program, model, name, ...rest] = process.argv.slice(2);
-const [streams, tokens, rounds] = rest.slice(0, 3).map(Number);
-const out = rest[3];
+const [streams, tokens, promptTokens, rounds] = rest.slice(0, 4).map(Number);
+const out = rest[4];
 
-const promptTokens = 16;
 const warmUp = 20_000; // milliseconds of load until the runtime has compiled what is hot: on few cores that competes with the stages
 const room = ["--context", 512, "--max-sequences", streams, "--kv-tokens", streams * 512];
 const node = cores => ({ cores, args: ["--threads", 1] });
@@ -69,7 +68,7 @@ for (let round = 1; round <= rounds; round++) {
 
 const base = median(ways[0].rates), date = new Date().toISOString().slice(0, 10), processor = cpus()[0].model;
 const table = [
-  `# A pipeline of two: ${name}, ${streams} streams of ${tokens} tokens`,
+  `# A pipeline of two: ${name}, ${streams} streams of ${tokens} tokens after ${promptTokens}`,
   "",
   `${date}, ${processor}. Medians of ${rounds} alternating rounds; one-minute load before: ${loadBefore.toFixed(2)}. ${pins ? "A core a stage." : "Cores were not assigned."}`,
   "",
@@ -79,7 +78,7 @@ const table = [
   "",
 ].join("\n");
 const slug = text => text.toLowerCase().replace(/[^a-z0-9.]+/g, "-").replace(/^-|-$/g, "");
-const file = join(out, `${date}-${slug(processor)}-two-processes-${slug(name)}`);
-writeFileSync(`${file}.json`, `${JSON.stringify({ date, processor, name, streams, tokens, loadBefore, pinned: pins, ways: ways.map(({ name, slices, rates }) => ({ name, slices, rates, median: median(rates) })) }, null, 2)}\n`);
+const file = join(out, `${date}-${slug(processor)}-two-processes-${slug(name)}-prompt-${promptTokens}`);
+writeFileSync(`${file}.json`, `${JSON.stringify({ date, processor, name, streams, tokens, promptTokens, loadBefore, pinned: pins, ways: ways.map(({ name, slices, rates }) => ({ name, slices, rates, median: median(rates) })) }, null, 2)}\n`);
 writeFileSync(`${file}.md`, table);
 console.log(table);

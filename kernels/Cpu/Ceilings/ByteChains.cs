@@ -38,6 +38,8 @@ internal readonly struct ByteChain256 : IMultiplyAddChain<Vector256<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Next(Vector256<float> sum, Vector256<float> factor)
     {
+        if (AvxVnni.IsSupported)
+            return AvxVnni.MultiplyWideningAndAdd(sum.AsInt32(), factor.AsByte(), sum.AsSByte()).AsSingle();
         Vector256<short> pairs = Avx2.MultiplyAddAdjacent(factor.AsByte(), sum.AsSByte());
         return (sum.AsInt32() + Avx2.MultiplyAddAdjacent(pairs, Vector256<short>.One)).AsSingle();
     }

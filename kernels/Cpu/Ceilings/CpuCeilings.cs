@@ -45,14 +45,14 @@ public sealed unsafe record CpuCeilings(
 
     /// <summary>
     /// Measures for half a second how fast memory is read at best: the fastest pass counts, since whatever else the machine does
-    /// meanwhile only slows one down.
+    /// meanwhile only slows one down. What is read is more than the caches hold.
     /// </summary>
     /// <param name="threads">Threads, the calling one included; 0 for one a core.</param>
     /// <returns>Bytes a second.</returns>
     public static double MeasureRead(int threads = 0)
     {
         using WorkerPool pool = Start(threads);
-        long bytes = Math.Min(pool.Threads * LeastReadBytesOfThread, MostReadBytes);
+        long bytes = Math.Min(Math.Max(pool.Threads * LeastReadBytesOfThread, CacheSize.Largest() / 4 * 5), MostReadBytes);
         return SimdPaths.Best switch
         {
             SimdPath.Vector512 or SimdPath.Vector512Vnni => Read<Lanes512, Vector512<float>>(pool, bytes, seconds => seconds[0]),

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Llama3Cluster.Kernels.Cpu.Simd;
 
-/// <summary>Bytes and words: AVX2.</summary>
+/// <summary>Bytes and words: AVX2, and AVX-VNNI where it is present.</summary>
 internal readonly unsafe partial struct Lanes256
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -41,6 +41,8 @@ internal readonly unsafe partial struct Lanes256
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> DotBytes(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, byte* x)
     {
+        if (AvxVnni.IsSupported)
+            return DotVnni(a, b, c, d, x);
         Vector256<short> first = Avx2.MultiplyAddAdjacent(a.AsByte(), Vector256.Create(*(int*)(x)).AsSByte())
             + Avx2.MultiplyAddAdjacent(b.AsByte(), Vector256.Create(*(int*)(x + 4)).AsSByte());
         Vector256<short> second = Avx2.MultiplyAddAdjacent(c.AsByte(), Vector256.Create(*(int*)(x + 8)).AsSByte())
@@ -51,12 +53,25 @@ internal readonly unsafe partial struct Lanes256
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> DotWideBytes(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, byte* x)
     {
+        if (AvxVnni.IsSupported)
+            return DotVnni(a, b, c, d, x);
         Vector256<short> first = Avx2.MultiplyAddAdjacent(a.AsByte(), Vector256.Create(*(int*)(x)).AsSByte())
             + Avx2.MultiplyAddAdjacent(b.AsByte(), Vector256.Create(*(int*)(x + 4)).AsSByte());
         Vector256<short> second = Avx2.MultiplyAddAdjacent(c.AsByte(), Vector256.Create(*(int*)(x + 8)).AsSByte())
             + Avx2.MultiplyAddAdjacent(d.AsByte(), Vector256.Create(*(int*)(x + 12)).AsSByte());
         return Vector256.ConvertToSingle(
             Avx2.MultiplyAddAdjacent(first, Vector256<short>.One) + Avx2.MultiplyAddAdjacent(second, Vector256<short>.One));
+    }
+
+    // The same whole numbers, by one instruction for four bytes a lane.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> DotVnni(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, byte* x)
+    {
+        Vector256<int> sum = AvxVnni.MultiplyWideningAndAdd(Vector256<int>.Zero, a.AsByte(), Vector256.Create(*(int*)(x)).AsSByte());
+        sum = AvxVnni.MultiplyWideningAndAdd(sum, b.AsByte(), Vector256.Create(*(int*)(x + 4)).AsSByte());
+        sum = AvxVnni.MultiplyWideningAndAdd(sum, c.AsByte(), Vector256.Create(*(int*)(x + 8)).AsSByte());
+        sum = AvxVnni.MultiplyWideningAndAdd(sum, d.AsByte(), Vector256.Create(*(int*)(x + 12)).AsSByte());
+        return Vector256.ConvertToSingle(sum);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

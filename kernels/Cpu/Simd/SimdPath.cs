@@ -11,7 +11,7 @@ internal enum SimdPath : byte
     /// <summary>Four lanes: Arm AdvSimd, SSE, or software.</summary>
     Vector128,
 
-    /// <summary>Eight lanes: AVX2 with FMA.</summary>
+    /// <summary>Eight lanes: AVX2 with FMA, and AVX-VNNI where it is present.</summary>
     Vector256,
 
     /// <summary>Sixteen lanes: AVX-512.</summary>
@@ -44,7 +44,7 @@ internal static class SimdPaths
     {
         SimdPath.Vector512Vnni => "AVX-512 VNNI",
         SimdPath.Vector512 => "AVX-512",
-        SimdPath.Vector256 => "AVX2",
+        SimdPath.Vector256 => AvxVnni.IsSupported ? "AVX2 VNNI" : "AVX2",
         _ when AdvSimd.IsSupported => "AdvSimd",
         _ when Vector128.IsHardwareAccelerated => "SSE",
         _ => "software vectors",

@@ -1,4 +1,4 @@
-// Drives the three ways of serving in turns and writes the table; two-processes says what of.
+// Drives the four ways of serving in turns and writes the table; two-processes says what of.
 import { cpus, loadavg } from "node:os";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ const ways = [
   { name: "one process", stages: 1, gateway: { cores: "0", args: ["--stages", 1, "--threads", 1, ...room] } },
   { name: "two processes", stages: 2, gateway: { cores: "0,1", args: ["--stages", 0, ...room] }, nodes: [node("0"), node("1")] },
   { name: "two stages", stages: 2, gateway: { cores: "0,1", args: ["--stages", 2, "--threads", 1, ...room] } },
+  { name: "one stage, both cores", stages: 1, gateway: { cores: "0,1", args: ["--stages", 1, "--threads", 2, ...room] } },
 ];
 
 const median = numbers => {

@@ -101,7 +101,8 @@ const result = {
   rows,
 };
 const slug = result.machine.processor.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
-const name = join(out, `${result.date}-${slug}-llamacpp-speed-${shape}-t${threads}`);
+const types = files.map(([type]) => type.replaceAll("_", "-")).join("-");
+const name = join(out, `${result.date}-${slug}-llamacpp-speed-${shape}-${types}-t${threads}`);
 const table = markdown(result);
 writeFileSync(`${name}.json`, `${JSON.stringify(result, null, 2)}\n`);
 writeFileSync(`${name}.md`, table);

@@ -6,8 +6,11 @@ namespace Llama3Cluster.Actors.Tests.Simulation;
 /// Seeded lives of a cluster: scheduler, epochs and fencing, placement and failover, as in production. A failing seed prints itself and
 /// what happened; LLAMA3CLUSTER_SIMULATION_SEED runs one seed, LLAMA3CLUSTER_SIMULATION_SEEDS another number of them.
 /// </summary>
+[Collection(Alone)]
 public sealed class ClusterSimulationTests(ITestOutputHelper output)
 {
+    private const string Alone = "simulation, alone";
+
     private const int Seeds = 10_000;
 
     [Fact]
@@ -62,6 +65,10 @@ public sealed class ClusterSimulationTests(ITestOutputHelper output)
             }
         }
     }
+
+    /// <summary>Runs when all other tests are through: it keeps every core busy for half a minute, and those have deadlines.</summary>
+    [CollectionDefinition(Alone, DisableParallelization = true)]
+    public sealed class AloneDefinition;
 
     private static int? Number(string variable) => int.TryParse(Environment.GetEnvironmentVariable(variable), out int number) ? number : null;
 }

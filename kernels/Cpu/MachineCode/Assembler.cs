@@ -17,11 +17,7 @@ internal enum Gp : byte
 }
 
 /// <summary>One of the 32 vector registers of 512 bits.</summary>
-internal readonly record struct Zmm(int Number)
-{
-    /// <summary>Vector registers of the processor.</summary>
-    public const int Count = 32;
-}
+internal readonly record struct Zmm(int Number);
 
 /// <summary>Memory so many bytes beyond a register.</summary>
 internal readonly record struct Address(Gp Base, int Offset);

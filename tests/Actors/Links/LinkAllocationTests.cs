@@ -9,7 +9,7 @@ using Llama3Cluster.Shards.Sampling;
 
 namespace Llama3Cluster.Actors.Tests.Links;
 
-/// <summary>Tests that measure the whole process and so run while no other test does.</summary>
+/// <summary>Tests that measure the whole process, or need it, and so run while no other test does.</summary>
 [CollectionDefinition(nameof(WholeProcess), DisableParallelization = true)]
 public sealed class WholeProcess;
 

@@ -108,17 +108,6 @@ public class LinkFailureTests : LinkTestKit
     }
 
     [Fact]
-    public void Idle_links_must_stay_up()
-    {
-        // Longer than other tests keep the threads from this one's cores.
-        LinkOptions impatient = Options with { PingInterval = TimeSpan.FromMilliseconds(20), PingTimeout = TimeSpan.FromMilliseconds(2000) };
-        (_, TestProbe owner, TestProbe receiver, _) = StartLink(impatient, impatient);
-
-        owner.ExpectNoMsg(TimeSpan.FromMilliseconds(4000)); // twice the timeout
-        receiver.ExpectNoMsg(TimeSpan.Zero);
-    }
-
-    [Fact]
     public void An_owner_that_stops_must_end_its_link_with_a_goodbye()
     {
         (_, TestProbe owner, TestProbe receiver, _) = StartLink();

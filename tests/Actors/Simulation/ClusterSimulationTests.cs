@@ -1,16 +1,16 @@
+using Llama3Cluster.Actors.Tests.Links;
 using Xunit.Abstractions;
 
 namespace Llama3Cluster.Actors.Tests.Simulation;
 
 /// <summary>
 /// Seeded lives of a cluster: scheduler, epochs and fencing, placement and failover, as in production. A failing seed prints itself and
-/// what happened; LLAMA3CLUSTER_SIMULATION_SEED runs one seed, LLAMA3CLUSTER_SIMULATION_SEEDS another number of them.
+/// what happened; LLAMA3CLUSTER_SIMULATION_SEED runs one seed, LLAMA3CLUSTER_SIMULATION_SEEDS another number of them. They keep every core
+/// and the thread pool busy for half a minute, while other tests have deadlines.
 /// </summary>
-[Collection(Alone)]
+[Collection(nameof(WholeProcess))]
 public sealed class ClusterSimulationTests(ITestOutputHelper output)
 {
-    private const string Alone = "simulation, alone";
-
     private const int Seeds = 10_000;
 
     [Fact]
@@ -45,30 +45,16 @@ public sealed class ClusterSimulationTests(ITestOutputHelper output)
     private static string? FirstFailure(int seeds, bool isFenced)
     {
         string? failure = null;
-        int next = -1;
-
-        // Threads of its own: while these are busy, the thread pool belongs to the actors of the tests beside this one.
-        Thread[] threads = [.. Enumerable.Range(0, Environment.ProcessorCount).Select(_ => new Thread(RunSeeds))];
-        foreach (Thread thread in threads)
-            thread.Start();
-        foreach (Thread thread in threads)
-            thread.Join();
-        return failure;
-
-        void RunSeeds()
+        Parallel.For(0, seeds, (seed, state) =>
         {
-            int seed;
-            while (Volatile.Read(ref failure) is null && (seed = Interlocked.Increment(ref next)) < seeds)
+            if (SimulatedLife.Run(seed, isFenced) is { } message)
             {
-                if (SimulatedLife.Run(seed, isFenced) is { } message)
-                    Interlocked.CompareExchange(ref failure, message, null);
+                Interlocked.CompareExchange(ref failure, message, null);
+                state.Stop();
             }
-        }
+        });
+        return failure;
     }
-
-    /// <summary>Runs when all other tests are through: it keeps every core busy for half a minute, and those have deadlines.</summary>
-    [CollectionDefinition(Alone, DisableParallelization = true)]
-    public sealed class AloneDefinition;
 
     private static int? Number(string variable) => int.TryParse(Environment.GetEnvironmentVariable(variable), out int number) ? number : null;
 }

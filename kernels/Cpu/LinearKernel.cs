@@ -14,8 +14,9 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool, bool emits) :
     where TS : struct, ILanes<TV>
     where TV : unmanaged
 {
-    // Chunks a thread: enough that a thread which loses its core for a while leaves little undone.
-    private const int ChunksPerThread = 8;
+    // Chunks a thread: enough that none waits long for another's last one, or for a thread that loses its core for a while; but no
+    // smaller than it takes to draw from memory at full speed.
+    private const int LeastChunksPerThread = 8, MostChunksPerThread = 24, LeastChunkBytes = 128 * 1024;
 
     // Multiply-adds below which one thread is done before the others have begun.
     private const long LeastForkedProducts = 32 * 1024;
@@ -72,7 +73,13 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool, bool emits) :
         return true;
     }
 
-    private int ChunksFor(long products) => products < LeastForkedProducts ? 1 : pool.Threads == 1 ? 1 : pool.Threads * ChunksPerThread;
+    private int ChunksFor(long products, long bytes)
+    {
+        if (products < LeastForkedProducts || pool.Threads == 1)
+            return 1;
+        long chunksOfThread = bytes / pool.Threads / LeastChunkBytes;
+        return pool.Threads * (int)Math.Clamp(chunksOfThread, LeastChunksPerThread, MostChunksPerThread);
+    }
 
     private void RunTogether(ReadOnlySpan<LinearTarget> targets, float* x, int rows)
     {
@@ -215,7 +222,8 @@ internal sealed unsafe class LinearKernel<TS, TV>(WorkerPool pool, bool emits) :
             job.KeepsAll &= matrix.Panels != null;
         }
 
-        int chunks = ChunksFor((long)job.PanelCount * Panel.Outputs * targets[0].Weights.Columns * rows);
+        int chunks = ChunksFor(
+            (long)job.PanelCount * Panel.Outputs * targets[0].Weights.Columns * rows, job.PanelCount * PanelPacker<TF>.PanelBytes(job.Blocks));
         job.PanelsPerChunk = (job.PanelCount + chunks - 1) / chunks;
         job.Scratches = _panels.Take(pool.Threads * job.ScratchBytes);
         pool.Run(&job, (job.PanelCount + job.PanelsPerChunk - 1) / job.PanelsPerChunk);

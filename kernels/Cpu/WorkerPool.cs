@@ -15,8 +15,9 @@ namespace Llama3Cluster.Kernels.Cpu;
 /// </remarks>
 internal sealed unsafe class WorkerPool : IDisposable
 {
-    // Longer than the gaps between the operations of a layer, short enough to leave the core to other processes.
-    private const double SpinMicroseconds = 20;
+    // Longer than a layer's operations that one thread does, and than the last chunk of a large one: to wake a thread takes as long again,
+    // and with 20 microseconds it was done 30 times a token. Short enough to leave the core to other processes.
+    private const double SpinMicroseconds = 100;
     private const int SpinsPerClockRead = 16;
 
     // The gate word: the job's generation, whether it is open, and how many workers are inside.

@@ -38,7 +38,7 @@ internal readonly unsafe struct PanelQ4 : IBytePanelFormat
     public static void LoadScales<TS, TV>(byte* span, int i, int lane, out TV first, out TV second, out TV min)
         where TS : struct, ILanes<TV>
         where TV : unmanaged =>
-        min = second = first = TS.LoadFiniteHalf((ushort*)span + (i * Panel.Outputs) + lane);
+        min = second = first = TS.LoadScale((ushort*)span + (i * Panel.Outputs) + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void LoadCodes<TS, TV>(

@@ -42,8 +42,8 @@ internal static unsafe class KScales
         where TV : unmanaged
     {
         byte* own = span + Head + (i * BlockBytes) + lane;
-        factor = TS.Multiply(TS.LoadByte(own), TS.LoadFiniteHalf((ushort*)span + lane));
-        min = TS.Multiply(TS.LoadByte(own + Panel.Outputs), TS.LoadFiniteHalf((ushort*)span + Panel.Outputs + lane));
+        factor = TS.Multiply(TS.LoadByte(own), TS.LoadScale((ushort*)span + lane));
+        min = TS.Multiply(TS.LoadByte(own + Panel.Outputs), TS.LoadScale((ushort*)span + Panel.Outputs + lane));
     }
 
     /// <summary>Writes <see cref="Load"/> as machine code.</summary>

@@ -53,7 +53,7 @@ internal readonly unsafe struct PanelQ6K : IBytePanelFormat
         where TV : unmanaged
     {
         byte* own = span + Head + (i * BlockScaleBytes) + lane;
-        TV d = TS.LoadFiniteHalf((ushort*)span + lane);
+        TV d = TS.LoadScale((ushort*)span + lane);
         min = first = TS.Multiply(TS.LoadSByte((sbyte*)own), d);
         second = TS.Multiply(TS.LoadSByte((sbyte*)own + Panel.Outputs), d);
     }

@@ -171,7 +171,7 @@ internal readonly unsafe struct WordTile<TS, TV> : IPanelTile
     private static TV Begin(float* y, bool resumes) => resumes ? TS.Load(y) : TS.Splat(0);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TV Scale(byte* span, int i, int lane) => TS.LoadFiniteHalf((ushort*)span + (i * Panel.Outputs) + lane);
+    private static TV Scale(byte* span, int i, int lane) => TS.LoadScale((ushort*)span + (i * Panel.Outputs) + lane);
 
     // The first and third of four columns' bytes as words, and the second and fourth.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

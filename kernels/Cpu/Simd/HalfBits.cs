@@ -22,4 +22,15 @@ internal static class HalfBits
     public const int FiniteSingle = unchecked((int)0x8FFFE000);
 
     public const uint SingleExponent = 0x7F800000;
+
+    /// <summary>The magnitude of sign-extended bits after <see cref="MantissaShift"/>.</summary>
+    public const int SingleMagnitude = 0x0FFFE000;
+
+    /// <summary>The difference of the exponents' biases, in the exponent's place.</summary>
+    public const int RebiasBits = (127 - 15) << 23;
+
+    /// <summary>What twice a subnormal that was given an implicit one has too much, negated.</summary>
+    public const float ImplicitOne = -6.103515625e-5f;
+
+    public const int SingleSign = unchecked((int)0x80000000);
 }

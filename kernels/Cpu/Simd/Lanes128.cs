@@ -35,6 +35,16 @@ internal readonly unsafe partial struct Lanes128 : ILanes<Vector128<float>>
             | ((bits & Vector128.Create(HalfBits.Sign)) << HalfBits.SignShift)).AsSingle();
     }
 
+    // Rebiased as it is, a subnormal has an implicit one that it must not have, and is 2x - 2^-14 instead: less than x just for those.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadScale(ushort* source)
+    {
+        Vector128<int> bits = Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsInt16()) << HalfBits.MantissaShift;
+        Vector128<float> normal = ((bits & Vector128.Create(HalfBits.SingleMagnitude)) + Vector128.Create(HalfBits.RebiasBits)).AsSingle();
+        Vector128<float> subnormal = Vector128.MultiplyAddEstimate(normal, Vector128.Create(2f), Vector128.Create(HalfBits.ImplicitOne));
+        return (Vector128.MinNative(normal, subnormal).AsInt32() | (bits & Vector128.Create(HalfBits.SingleSign))).AsSingle();
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadBf16(ushort* source) =>
         (Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(source)).AsUInt16()) << 16).AsSingle();

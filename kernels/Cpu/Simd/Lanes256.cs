@@ -36,6 +36,16 @@ internal readonly unsafe partial struct Lanes256 : ILanes<Vector256<float>>
             | ((bits & Vector256.Create(HalfBits.Sign)) << HalfBits.SignShift)).AsSingle();
     }
 
+    // Rebiased as it is, a subnormal has an implicit one that it must not have, and is 2x - 2^-14 instead: less than x just for those.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadScale(ushort* source)
+    {
+        Vector256<int> bits = Avx2.ConvertToVector256Int32(Vector128.Load((short*)source)) << HalfBits.MantissaShift;
+        Vector256<float> normal = ((bits & Vector256.Create(HalfBits.SingleMagnitude)) + Vector256.Create(HalfBits.RebiasBits)).AsSingle();
+        Vector256<float> subnormal = Vector256.MultiplyAddEstimate(normal, Vector256.Create(2f), Vector256.Create(HalfBits.ImplicitOne));
+        return (Vector256.MinNative(normal, subnormal).AsInt32() | (bits & Vector256.Create(HalfBits.SingleSign))).AsSingle();
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadBf16(ushort* source) =>
         (Avx2.ConvertToVector256Int32(Vector128.Load(source)) << 16).AsSingle();

@@ -34,6 +34,16 @@ internal readonly unsafe partial struct Lanes512 : ILanes<Vector512<float>>
         return Vector512.ConditionalSelect(special, (value.AsUInt32() | Vector512.Create(HalfBits.SingleExponent)).AsSingle(), value);
     }
 
+    // Rebiased as it is, a subnormal has an implicit one that it must not have, and is 2x - 2^-14 instead: less than x just for those.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadScale(ushort* source)
+    {
+        Vector512<int> bits = Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)) << HalfBits.MantissaShift;
+        Vector512<float> normal = ((bits & Vector512.Create(HalfBits.SingleMagnitude)) + Vector512.Create(HalfBits.RebiasBits)).AsSingle();
+        Vector512<float> subnormal = Vector512.MultiplyAddEstimate(normal, Vector512.Create(2f), Vector512.Create(HalfBits.ImplicitOne));
+        return (Vector512.MinNative(normal, subnormal).AsInt32() | (bits & Vector512.Create(HalfBits.SingleSign))).AsSingle();
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadBf16(ushort* source) =>
         (Avx512F.ConvertToVector512Int32(Vector256.Load(source)) << 16).AsSingle();

@@ -25,15 +25,18 @@ public unsafe class NarrowingTests
     public void Finite_halves_must_widen_exactly(string width)
     {
         ushort[] halves = [.. Enumerable.Range(0, 1 << 16).Select(bits => (ushort)bits).Where(bits => Half.IsFinite(BitConverter.UInt16BitsToHalf(bits)))];
-        float[] actual = Enum.Parse<SimdPath>(width) switch
+        (float[] elements, float[] scales) = Enum.Parse<SimdPath>(width) switch
         {
             SimdPath.Vector512 => Widen<Lanes512, Vector512<float>>(halves),
             SimdPath.Vector256 => Widen<Lanes256, Vector256<float>>(halves),
             _ => Widen<Lanes128, Vector128<float>>(halves),
         };
-        for (int i = 0; i < halves.Length; i++)
-            Assert.Equal(BitConverter.SingleToUInt32Bits((float)BitConverter.UInt16BitsToHalf(halves[i])), BitConverter.SingleToUInt32Bits(actual[i]));
+        float[] expected = [.. halves.Select(bits => (float)BitConverter.UInt16BitsToHalf(bits))];
+        Assert.Equal(Bits(expected), Bits(elements));
+        Assert.Equal(Bits(expected), Bits(scales));
     }
+
+    private static uint[] Bits(float[] numbers) => [.. numbers.Select(BitConverter.SingleToUInt32Bits)];
 
     // Every half and the middle between it and the next, with both neighbours of either; every bfloat16 with the rests around its middle.
     // Infinities, NaNs with payloads, subnormals and the largest numbers are among them.
@@ -92,18 +95,22 @@ public unsafe class NarrowingTests
         return narrow;
     }
 
-    private static float[] Widen<TS, TV>(ushort[] halves)
+    private static (float[] Elements, float[] Scales) Widen<TS, TV>(ushort[] halves)
         where TS : struct, ILanes<TV>
         where TV : unmanaged
     {
-        var wide = new float[halves.Length];
+        float[] elements = new float[halves.Length], scales = new float[halves.Length];
         fixed (ushort* from = halves)
-        fixed (float* to = wide)
+        fixed (float* element = elements)
+        fixed (float* scale = scales)
         {
             for (int i = 0; i < halves.Length; i += TS.Count)
-                TS.Store(to + i, TS.LoadFiniteHalf(from + i));
+            {
+                TS.Store(element + i, TS.LoadFiniteHalf(from + i));
+                TS.Store(scale + i, TS.LoadScale(from + i));
+            }
         }
 
-        return wide;
+        return (elements, scales);
     }
 }

@@ -89,7 +89,8 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
         if (sequence.Id == ProbeId)
         {
             _ready = true;
-            _log.LogInformation("{Replica} is ready: a token has passed through its {Stages} stages in epoch {Epoch}", _id, _pipeline.Current!.Plan.Stages.Length, _pipeline.Current.Epoch);
+            int stages = _pipeline.Current!.Plan.Stages.Length;
+            _log.LogInformation("{Replica} is ready: a token has passed through its {Stages} in epoch {Epoch}", _id, stages == 1 ? "1 stage" : $"{stages} stages", _pipeline.Current.Epoch);
             Publish();
             return;
         }

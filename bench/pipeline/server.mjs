@@ -52,7 +52,7 @@ export async function withServer({ program, model, gateway, nodes = [], stages }
   const children = [start(program, gateway.cores, ["serve", "--model", model, "--http", http, "--tcp", tcp, "--cluster", cluster, ...gateway.args])];
   try {
     for (const node of nodes) children.push(start(program, node.cores, ["node", "--model", model, "--seed", cluster, ...node.args]));
-    await line(children[0], new RegExp(`has passed through its ${stages} stages`)); // a gateway may be ready before its last node joins
+    await line(children[0], new RegExp(`has passed through its ${stages} stage`)); // a gateway may be ready before its last node joins
     return await work(`http://${http}`);
   } finally {
     for (const child of children.reverse()) await stop(child);

@@ -36,7 +36,7 @@ internal static class NodeCommand
         ClusterNodeOptions options = node.Read(result, local);
         using PartialModel? partial = result.GetValue(model.Model) is null ? await FindModelAsync(NodeOptions.Search(options, cache), local, cancellation).ConfigureAwait(false) : null;
         ModelFile file = partial?.Model ?? local;
-        using DeviceSet devices = node.OpenDevices(result, model, stages, onProcessor: 1, most: file.Config.LayerCount + 2);
+        using DeviceSet devices = node.OpenDevices(result, model, stages, most: file.Config.LayerCount + 2);
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         Logs.AddTo(builder.Logging);
         builder.Services.AddClusterNode(options with { Model = file, Partial = partial, Devices = devices.Devices });

@@ -82,14 +82,13 @@ internal sealed class NodeOptions(string clusterFallback)
     /// <summary>Opens this node's devices, and measures how fast the processor reads memory if it is one of them: plans compare devices by that.</summary>
     /// <param name="result">The options.</param>
     /// <param name="model">Those that name devices.</param>
-    /// <param name="count">How many; null for one a GPU, or else <paramref name="onProcessor"/>.</param>
-    /// <param name="onProcessor">How many share the processor if nothing is said.</param>
+    /// <param name="count">How many; null for one a GPU, or else the whole processor.</param>
     /// <param name="most">How many at most, if nothing is said.</param>
-    public DeviceSet OpenDevices(ParseResult result, ModelOptions model, int? count, int onProcessor, int most)
+    public DeviceSet OpenDevices(ParseResult result, ModelOptions model, int? count, int most)
     {
         DeviceChoice choice = model.DeviceOf(result);
         IReadOnlyList<DeviceSource> sources = Devices.Find(choice.Name);
-        int wanted = count ?? Math.Min(most, sources is [{ Gpu: null }] ? onProcessor : sources.Count);
+        int wanted = count ?? Math.Min(most, sources.Count);
         return DeviceSet.Open(choice, sources, wanted, result.GetValue(Memory), CpuCeilings.MeasureRead);
     }
 

@@ -59,7 +59,7 @@ internal static class ServeCommand
             Replicas = replicas,
             Retention = RetentionLimits.Default with { Time = TimeSpan.FromSeconds(result.GetValue(options.Keep)) },
         };
-        using DeviceSet? set = stages == 0 ? null : options.Node.OpenDevices(result, options.Model, stages, onProcessor: 2, most: file.Config.LayerCount + 2);
+        using DeviceSet? set = stages == 0 ? null : options.Node.OpenDevices(result, options.Model, stages, most: file.Config.LayerCount + 2);
         IReadOnlyList<StageDevice> devices = set?.Devices ?? [];
         await using WebApplication app = Build(options, result, node with { Devices = devices });
         Banner.Print(file, node, devices, result.GetValue(options.Http)!);

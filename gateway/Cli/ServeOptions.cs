@@ -16,7 +16,7 @@ internal sealed class ServeOptions
 
     public Option<IPEndPoint> Tcp { get; } = Opt.Endpoint("--tcp", "127.0.0.1:8081", "Where the TCP endpoint for .NET clients listens.");
 
-    public Option<int?> Stages { get; } = Opt.OptionalNumber("--stages", 0, 1026, "Stages in this process; 0 leaves all work to other nodes. Default: one a GPU, else 2.");
+    public Option<int?> Stages { get; } = Opt.OptionalNumber("--stages", 0, 1026, "Stages in this process; 0 leaves all work to other nodes. Default: one a GPU, else one on the processor: to cut a model within a processor makes one answer slower and gains nothing, except to see a pipeline at work.");
 
     public Option<string?> Name { get; } = Opt.OptionalText("--name", "The model's id in the APIs. Default: its file's or folder's name.", "ID");
 

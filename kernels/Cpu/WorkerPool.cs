@@ -5,9 +5,9 @@ namespace Llama3Cluster.Kernels.Cpu;
 
 /// <summary>
 /// Threads that take the chunks of one job at a time, together with the thread that calls <see cref="Run{TJob}"/>. Forking and joining
-/// allocates nothing and costs well under a microsecond while the threads spin. A thread without work parks after
-/// <see cref="SpinMicroseconds"/>, and a call waits only for threads that have begun, never for one that has yet to be scheduled: more
-/// threads than cores cost little.
+/// allocates nothing and costs well under a microsecond while the threads spin. A thread without work spins, then yields its core to
+/// whoever wants it, and parks after <see cref="AwakeMicroseconds"/>; and a call waits only for threads that have begun, never for one
+/// that has yet to be scheduled: more threads than cores cost little.
 /// </summary>
 /// <remarks>
 /// The threads are not pinned to cores. It gains nothing that can be measured, neither for one device nor for two in a process, and
@@ -16,8 +16,8 @@ namespace Llama3Cluster.Kernels.Cpu;
 internal sealed unsafe class WorkerPool : IDisposable
 {
     // Longer than a layer's operations that one thread does, and than the last chunk of a large one: to wake a thread takes as long again,
-    // and with 20 microseconds it was done 30 times a token. Short enough to leave the core to other processes.
-    private const double SpinMicroseconds = 100;
+    // and after 20 microseconds it was done 30 times a token.
+    private const double SpinMicroseconds = 20, AwakeMicroseconds = 100;
     private const int SpinsPerClockRead = 16;
 
     // The gate word: the job's generation, whether it is open, and how many workers are inside.
@@ -26,7 +26,7 @@ internal sealed unsafe class WorkerPool : IDisposable
     private const long Open = 1L << 31;
     private const long InsideMask = Open - 1;
 
-    private static readonly long SpinTicks = (long)(SpinMicroseconds * Stopwatch.Frequency / 1e6);
+    private static readonly long SpinTicks = Ticks(SpinMicroseconds), AwakeTicks = Ticks(AwakeMicroseconds);
 
     private readonly Thread[] _threads;
     private readonly Parking[] _parkings;
@@ -134,7 +134,7 @@ internal sealed unsafe class WorkerPool : IDisposable
 
     private long AwaitGeneration(int worker, long seen)
     {
-        long deadline = Stopwatch.GetTimestamp() + SpinTicks;
+        long begin = Stopwatch.GetTimestamp();
         while (true)
         {
             for (int spin = 0; spin < SpinsPerClockRead; spin++)
@@ -145,14 +145,14 @@ internal sealed unsafe class WorkerPool : IDisposable
                 Thread.SpinWait(1);
             }
 
-            if (Stopwatch.GetTimestamp() > deadline)
+            if (HasWaited(begin))
                 _parkings[worker].Wait(ref _shared.Gate, GenerationMask, seen);
         }
     }
 
     private void AwaitWorkers()
     {
-        long deadline = Stopwatch.GetTimestamp() + SpinTicks;
+        long begin = Stopwatch.GetTimestamp();
         while (true)
         {
             long inside = 0;
@@ -164,10 +164,21 @@ internal sealed unsafe class WorkerPool : IDisposable
                 Thread.SpinWait(1);
             }
 
-            if (Stopwatch.GetTimestamp() > deadline)
+            if (HasWaited(begin))
                 _parkings[0].Wait(ref _shared.Gate, InsideMask, inside);
         }
     }
+
+    // Whether it is time to park; before that, others may have the core.
+    private static bool HasWaited(long begin)
+    {
+        long ticks = Stopwatch.GetTimestamp() - begin;
+        if (ticks > SpinTicks && ticks <= AwakeTicks)
+            Thread.Yield();
+        return ticks > AwakeTicks;
+    }
+
+    private static long Ticks(double microseconds) => (long)(microseconds * Stopwatch.Frequency / 1e6);
 
     // What the threads share, each hot word on a cache line of its own (two lines, since processors prefetch in pairs).
     [StructLayout(LayoutKind.Explicit, Size = 512)]

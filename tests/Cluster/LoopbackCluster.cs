@@ -36,7 +36,7 @@ internal sealed class LoopbackCluster : IAsyncDisposable
         try
         {
             if (nodes > 0)
-                await gateway.LineAsync($"has passed through its {nodes} stages");
+                await gateway.LineAsync($"has passed through its {nodes} stage");
             return cluster;
         }
         catch

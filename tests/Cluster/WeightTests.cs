@@ -31,7 +31,7 @@ public sealed class WeightTests : IAsyncLifetime
         string certificates = await CertificatesAsync(), cache = Path.Combine(_folder, "cache");
         await using LoopbackCluster cluster = await LoopbackCluster.StartAsync(nodes: 0, "--model", _model, "--tls", certificates);
         cluster.AddNode("--model", _model, "--tls", certificates);
-        await cluster.Gateway.LineAsync("has passed through its 1 stages");
+        await cluster.Gateway.LineAsync("has passed through its 1 stage ");
         string before = await cluster.CompleteAsync("Once upon a time", 40);
 
         NodeProcess empty = cluster.AddNode("--cache", cache, "--tls", certificates);
@@ -57,7 +57,7 @@ public sealed class WeightTests : IAsyncLifetime
         string cache = Path.Combine(_folder, "cache");
         await using LoopbackCluster cluster = await LoopbackCluster.StartAsync(nodes: 0, "--model", _model);
         NodeProcess first = cluster.AddNode("--cache", cache);
-        await cluster.Gateway.LineAsync("has passed through its 1 stages");
+        await cluster.Gateway.LineAsync("has passed through its 1 stage ");
         string before = await cluster.CompleteAsync("Once upon a time", 40);
 
         first.Kill();
@@ -88,7 +88,7 @@ public sealed class WeightTests : IAsyncLifetime
         await using NodeProcess alone = NodeProcess.Start("generate", "--model", _model, "--prompt", "Once upon a time", "--temperature", "0", "--max-tokens", "40", "--top-p", "1");
         Assert.Equal(0, await alone.ExitAsync());
         NodeProcess bad = cluster.AddNode("--model", damaged);
-        await cluster.Gateway.LineAsync("has passed through its 1 stages");
+        await cluster.Gateway.LineAsync("has passed through its 1 stage ");
 
         NodeProcess empty = cluster.AddNode("--cache", Path.Combine(_folder, "cache"));
         await empty.LineAsync("weights of .* verified");

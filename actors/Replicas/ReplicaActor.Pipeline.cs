@@ -118,7 +118,9 @@ public sealed partial class ReplicaActor : IPipelineOutput
     }
 
     private static string Describe(PlacementMessages.AssignPlan plan) =>
-        $"{plan.Stages.Length} stages: {string.Join("; ", plan.Stages.Select(stage => $"{stage.Slice} on {stage.Node}"))}";
+        $"{CountOf(plan)}: {string.Join("; ", plan.Stages.Select(stage => $"{stage.Slice} on {stage.Node}"))}";
+
+    private static string CountOf(PlacementMessages.AssignPlan plan) => plan.Stages.Length == 1 ? "1 stage" : $"{plan.Stages.Length} stages";
 
     private sealed record DrainDeadline(long Epoch);
 }

@@ -89,8 +89,7 @@ public sealed partial class ReplicaActor : UntypedActor, IWithTimers, IScheduler
         if (sequence.Id == ProbeId)
         {
             _ready = true;
-            int stages = _pipeline.Current!.Plan.Stages.Length;
-            _log.LogInformation("{Replica} is ready: a token has passed through its {Stages} in epoch {Epoch}", _id, stages == 1 ? "1 stage" : $"{stages} stages", _pipeline.Current.Epoch);
+            _log.LogInformation("{Replica} is ready: a token has passed through its {Stages} in epoch {Epoch}", _id, CountOf(_pipeline.Current!.Plan), _pipeline.Current.Epoch);
             Publish();
             return;
         }

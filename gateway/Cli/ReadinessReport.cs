@@ -35,7 +35,8 @@ internal sealed class ReadinessReport(IInferenceService service, ReadinessReport
             ClusterSnapshot snapshot = await service.GetSnapshotAsync(stoppingToken).ConfigureAwait(false);
             if (snapshot.Ready)
             {
-                Console.WriteLine($"ready     {snapshot.Replicas[0].Stages.Count} stages; try: curl http://{endpoints.Http}/v1/models");
+                int stages = snapshot.Replicas[0].Stages.Count;
+                Console.WriteLine($"ready     {stages} {(stages == 1 ? "stage" : "stages")}; try: curl http://{endpoints.Http}/v1/models");
                 return;
             }
 

@@ -15,8 +15,8 @@ namespace Llama3Cluster.Kernels.Cpu;
 /// </remarks>
 internal sealed unsafe class WorkerPool : IDisposable
 {
-    // Longer than a layer's operations that one thread does, and than the last chunk of a large one: to wake a thread takes as long again,
-    // and after 20 microseconds it was done 30 times a token.
+    // Awake for longer than a layer's operations that one thread does, and than the last chunk of a large one: to wake a thread takes as
+    // long again, and when they parked after 20 microseconds it was done 30 times a token.
     private const double SpinMicroseconds = 20, AwakeMicroseconds = 100;
     private const int SpinsPerClockRead = 16;
 
@@ -173,9 +173,11 @@ internal sealed unsafe class WorkerPool : IDisposable
     private static bool HasWaited(long begin)
     {
         long ticks = Stopwatch.GetTimestamp() - begin;
-        if (ticks > SpinTicks && ticks <= AwakeTicks)
+        if (ticks > AwakeTicks)
+            return true;
+        if (ticks > SpinTicks)
             Thread.Yield();
-        return ticks > AwakeTicks;
+        return false;
     }
 
     private static long Ticks(double microseconds) => (long)(microseconds * Stopwatch.Frequency / 1e6);
